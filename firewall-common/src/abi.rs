@@ -1,0 +1,301 @@
+//! The kernel maps: what lies in each, and how large it is.
+//!
+//! [`LAYOUT`] goes into the name of the directory the maps are pinned in; change any layout here or
+//! in [`crate::image`] and it must change too, so that a daemon never adopts maps that mean
+//! something else.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{Generation, Ticks};
+
+/// The version of every layout in this module, in [`crate::image`], [`crate::event`] and of
+/// [`crate::flow::Flow`]; the counters' order (the verdicts) included.
+pub const LAYOUT: u32 = 1;
+
+/// The names of the maps, the same on both sides.
+pub mod map {
+    /// One [`super::Control`]; mmapable.
+    pub const CONTROL: &str = "CONTROL";
+    /// Both image halves, one [`crate::image::Line`] a slot; mmapable.
+    pub const IMAGE: &str = "IMAGE";
+    /// One [`super::NodeState`] a node slot; mmapable.
+    pub const NODES: &str = "NODES";
+    /// One [`super::SubnetworkState`] a subnetwork slot; mmapable.
+    pub const SUBNETWORKS: &str = "SUBNETWORKS";
+    /// Half-open flows: LRU hash.
+    pub const FLOWS_NEW: &str = "FLOWS_NEW";
+    /// Established flows: preallocated hash.
+    pub const FLOWS: &str = "FLOWS";
+    /// Per-CPU [`super::Count`]: [`super::counter`] of port and verdict.
+    pub const COUNTERS: &str = "COUNTERS";
+    /// Per-CPU [`super::Count`] a rule slot.
+    pub const RULE_COUNTERS: &str = "RULE_COUNTERS";
+    /// Per-CPU [`super::Count`] a pair of subnetworks.
+    pub const PAIR_COUNTERS: &str = "PAIR_COUNTERS";
+    /// Ring buffer of [`crate::event::Event`].
+    pub const EVENTS: &str = "EVENTS";
+    /// Per-CPU [`super::EventState`].
+    pub const EVENT_STATE: &str = "EVENT_STATE";
+    /// Per-CPU working memory of the program; never read from outside.
+    pub const SCRATCH: &str = "SCRATCH";
+    /// Port index to interface index.
+    pub const PORTS: &str = "PORTS";
+    /// Which names own the node slots, the rule slots and the subnetwork slots: the first 8 bytes
+    /// of the name's hash, 0 where the slot is free; mmapable.
+    pub const NAMES: &str = "NAMES";
+}
+
+/// The most ports a gateway has.
+pub const PORTS: u32 = 64;
+
+/// The word that everything hangs on: read once per packet, first of all.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Control {
+    /// A [`Stop`] of everything.
+    pub stop: AtomicU64,
+    /// A [`Publication`].
+    pub publication: AtomicU64,
+    /// Not used yet.
+    pub reserved: [u64; 6],
+}
+
+/// How far a stop goes, of everything or of one subnetwork.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stop {
+    /// Traffic flows as the policy says.
+    #[default]
+    None,
+    /// Only essential rules are in force.
+    Ordinary,
+    /// Nothing passes.
+    Hard,
+}
+
+impl Stop {
+    /// As it lies in the map.
+    pub const fn encode(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Ordinary => 1,
+            Self::Hard => 2,
+        }
+    }
+
+    /// From the map; a value that nobody writes is the hardest stop.
+    #[inline(always)]
+    pub const fn decode(word: u64) -> Self {
+        if word == 0 {
+            Self::None
+        } else if word == 1 {
+            Self::Ordinary
+        } else {
+            Self::Hard
+        }
+    }
+}
+
+/// Which image half is active, whether any is, and the generation: published by one store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Publication {
+    /// The active half, 0 or 1.
+    pub half: u32,
+    /// An image was ever published; until then nothing passes.
+    pub armed: bool,
+    /// What flows are allowed under from now on.
+    pub generation: Generation,
+}
+
+impl Publication {
+    /// As it lies in the map.
+    pub const fn encode(self) -> u64 {
+        (self.half & 1) as u64 | (self.armed as u64) << 1 | (self.generation.0 as u64) << 32
+    }
+
+    /// From the map.
+    #[inline(always)]
+    pub const fn decode(word: u64) -> Self {
+        Self {
+            half: (word & 1) as u32,
+            armed: word & 2 != 0,
+            generation: Generation((word >> 32) as u32),
+        }
+    }
+}
+
+/// A node's standing, independent of the policy.
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub struct NodeState(AtomicU64);
+
+const ISOLATED: u64 = 1 << 63;
+
+impl NodeState {
+    /// A node with that lease end (0: none) that may be isolated.
+    pub const fn new(lease_end: Ticks, isolated: bool) -> Self {
+        Self(AtomicU64::new(Self::encode(lease_end, isolated)))
+    }
+
+    /// As it lies in the map.
+    pub const fn encode(lease_end: Ticks, isolated: bool) -> u64 {
+        lease_end.0 & !ISOLATED | if isolated { ISOLATED } else { 0 }
+    }
+
+    /// The first tick at which the lease is no longer valid; 0 if it never had one.
+    #[inline(always)]
+    pub fn lease_end(&self) -> Ticks {
+        Ticks(self.0.load(Ordering::Relaxed) & !ISOLATED)
+    }
+
+    /// Whether it is cut off.
+    #[inline(always)]
+    pub fn is_isolated(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & ISOLATED != 0
+    }
+
+    /// Cuts it off, or lets it back; the lease stays.
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn set_isolated(&self, isolated: bool) {
+        if isolated {
+            self.0.fetch_or(ISOLATED, Ordering::SeqCst);
+        } else {
+            self.0.fetch_and(!ISOLATED, Ordering::SeqCst);
+        }
+    }
+
+    /// Grants, renews or (0) ends the lease; the isolation stays.
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn set_lease_end(&self, end: Ticks) {
+        let isolated = self.0.load(Ordering::SeqCst) & ISOLATED;
+        self.0.store(end.0 & !ISOLATED | isolated, Ordering::SeqCst);
+    }
+}
+
+/// A subnetwork's standing, independent of the policy.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct SubnetworkState {
+    /// A [`Stop`] of this subnetwork.
+    pub stop: AtomicU64,
+    /// Not used yet.
+    pub reserved: [u64; 7],
+}
+
+/// Packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Count {
+    /// Frames.
+    pub packets: u64,
+    /// Bytes on the wire without the frame check sequence.
+    pub bytes: u64,
+}
+
+/// Counters of one port: first what was received, then one per verdict.
+pub const COUNTERS_PER_PORT: u32 = 1 + crate::verdict::VERDICTS;
+
+/// The index of a port's counter: of what it received, or of one verdict.
+#[inline(always)]
+pub const fn counter(port: u16, verdict: Option<crate::Verdict>) -> u32 {
+    port as u32 * COUNTERS_PER_PORT
+        + match verdict {
+            None => 0,
+            Some(verdict) => 1 + verdict.index(),
+        }
+}
+
+/// The index of a pair of subnetworks in its counters, sender first.
+#[inline(always)]
+pub const fn pair_counter(from: u16, to: u16) -> u32 {
+    (from as u32 & 0xff) << 8 | to as u32 & 0xff
+}
+
+/// The token bucket of the events of one CPU, and what it did not let through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct EventState {
+    /// Events that may still be written in this tick.
+    pub tokens: u64,
+    /// The tick of the last refill.
+    pub refilled: u64,
+    /// Events written to the ring.
+    pub emitted: u64,
+    /// Events held back by the bucket.
+    pub suppressed: u64,
+    /// Events that found the ring full.
+    pub overflowed: u64,
+}
+
+/// How long flows live without a segment, in ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Timeouts {
+    /// Before the responder has answered, and for ARP and neighbour discovery.
+    pub half_open: u32,
+    /// An established TCP connection.
+    pub tcp: u32,
+    /// A TCP connection that one side has closed.
+    pub tcp_closing: u32,
+    /// A TCP connection that both sides have closed.
+    pub tcp_closed: u32,
+    /// UDP and ICMP echo that were answered.
+    pub datagram: u32,
+}
+
+impl Timeouts {
+    /// The defaults, for a kernel of that many ticks a second.
+    ///
+    /// TCP lives 24 h: HL7 and DICOM connections are idle overnight, and RFC 5382 (REQ-5) asks for
+    /// at least 2 h 4 min. UDP lives 180 s (RFC 4787, REQ-5: at least 2 min).
+    pub const fn defaults(hz: u32) -> Self {
+        Self {
+            half_open: 30 * hz,
+            tcp: 24 * 3600 * hz,
+            tcp_closing: 3600 * hz,
+            tcp_closed: 10 * hz,
+            datagram: 180 * hz,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_publication_survives_its_word() {
+        let publication = Publication { half: 1, armed: true, generation: Generation(u32::MAX) };
+        assert_eq!(Publication::decode(publication.encode()), publication);
+        assert!(!Publication::decode(0).armed, "fresh maps are not armed");
+    }
+
+    #[test]
+    fn an_unknown_stop_is_the_hardest() {
+        for stop in [Stop::None, Stop::Ordinary, Stop::Hard] {
+            assert_eq!(Stop::decode(stop.encode()), stop);
+        }
+        assert_eq!(Stop::decode(77), Stop::Hard);
+    }
+
+    #[test]
+    fn isolation_and_lease_do_not_touch_each_other() {
+        let state = NodeState::default();
+        state.set_lease_end(Ticks(5000));
+        state.set_isolated(true);
+        assert!(state.is_isolated());
+        assert_eq!(state.lease_end(), Ticks(5000));
+        state.set_lease_end(Ticks(0));
+        assert!(state.is_isolated());
+        state.set_isolated(false);
+        assert_eq!(state.lease_end(), Ticks(0));
+    }
+
+    #[test]
+    fn maps_are_as_large_as_they_should_be() {
+        assert_eq!(size_of::<Control>(), 64);
+        assert_eq!(size_of::<NodeState>(), 8);
+        assert_eq!(size_of::<SubnetworkState>(), 64);
+        assert_eq!(size_of::<crate::flow::Flow>(), 72);
+        assert_eq!(size_of::<crate::flow::FlowKey>(), 40);
+    }
+}

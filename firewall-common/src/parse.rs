@@ -1,0 +1,370 @@
+//! From bytes to headers. Each stage returns the value that the next one needs.
+
+use crate::flow::Signature;
+use crate::{Addr, DropReason, Frame, Mac, Port, Vlan};
+
+/// EtherTypes (IEEE 802 numbers, IANA).
+pub mod ethertype {
+    /// IPv4.
+    pub const IPV4: u16 = 0x0800;
+    /// ARP.
+    pub const ARP: u16 = 0x0806;
+    /// IEEE 802.1Q customer tag.
+    pub const VLAN: u16 = 0x8100;
+    /// IPv6.
+    pub const IPV6: u16 = 0x86dd;
+    /// IEEE 802.1ad service tag.
+    pub const SERVICE_VLAN: u16 = 0x88a8;
+    /// The service tag that older equipment uses.
+    pub const OLD_SERVICE_VLAN: u16 = 0x9100;
+}
+
+/// IP protocol numbers (IANA).
+pub mod protocol {
+    /// ICMP (RFC 792).
+    pub const ICMP: u8 = 1;
+    /// TCP (RFC 9293).
+    pub const TCP: u8 = 6;
+    /// UDP (RFC 768).
+    pub const UDP: u8 = 17;
+    /// ICMPv6 (RFC 4443).
+    pub const ICMPV6: u8 = 58;
+}
+
+/// The link layer: who sends to whom, with which tag, on which port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// MACs, VLAN and port.
+    pub signature: Signature,
+    /// What the payload is.
+    pub ethertype: u16,
+    /// Where the payload begins.
+    pub payload: u32,
+}
+
+/// Reads the Ethernet header and at most one 802.1Q tag.
+#[inline(always)]
+pub fn link<F: Frame + ?Sized>(frame: &F, port: Port) -> Result<Link, DropReason> {
+    let Some([d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1]) = frame.load::<14>(0) else {
+        return Err(DropReason::Truncated);
+    };
+    let mut ethertype = u16::from_be_bytes([t0, t1]);
+    let mut payload = 14;
+    let mut vlan = Vlan::UNTAGGED;
+    if ethertype == ethertype::VLAN {
+        let Some([c0, c1, t0, t1]) = frame.load::<4>(14) else {
+            return Err(DropReason::Truncated);
+        };
+        vlan = Vlan(u16::from_be_bytes([c0, c1]) & 0x0fff);
+        // A priority tag, or the reserved VID 4095: hosts strip and accept the first.
+        if vlan.0 == 0 || vlan.0 == 0x0fff {
+            return Err(DropReason::Vlan);
+        }
+        ethertype = u16::from_be_bytes([t0, t1]);
+        payload = 18;
+    }
+    if ethertype == ethertype::VLAN
+        || ethertype == ethertype::SERVICE_VLAN
+        || ethertype == ethertype::OLD_SERVICE_VLAN
+    {
+        return Err(DropReason::Vlan);
+    }
+    let source = Mac([s0, s1, s2, s3, s4, s5]);
+    let signature = Signature::new(Mac([d0, d1, d2, d3, d4, d5]), source, vlan, port);
+    if source.is_group() || source.is_zero() {
+        return Err(DropReason::MacSource);
+    }
+    Ok(Link { signature, ethertype, payload })
+}
+
+/// The network layer, options and extension headers excluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Who sends.
+    pub source: Addr,
+    /// To whom.
+    pub destination: Addr,
+    /// What the payload is.
+    pub protocol: u8,
+    /// TTL or hop limit.
+    pub hops: u8,
+    /// Where the payload begins.
+    pub payload: u32,
+    /// Where the packet ends; the frame may be padded beyond it.
+    pub end: u32,
+}
+
+/// Frames up to this length may be padded beyond their packet: 60 bytes (IEEE 802.3-2018, 4A.2.3.2.4)
+/// and a tag.
+const PADDED: u32 = 64;
+
+/// Reads an IPv4 header (RFC 791).
+#[inline(always)]
+pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
+    let Some(header) = frame.load::<20>(start) else {
+        return Err(DropReason::Truncated);
+    };
+    let [first, _, l0, l1, _, _, f0, f1, hops, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
+        header;
+    if first != 0x45 {
+        let options = first >> 4 == 4 && first & 0x0f > 5;
+        return Err(if options { DropReason::IpOptions } else { DropReason::IpHeader });
+    }
+    let length = u16::from_be_bytes([l0, l1]) as u32;
+    let end = start + length;
+    let fragment = u16::from_be_bytes([f0, f1]);
+    // TTL 0, the reserved flag: a host behind us would take both.
+    if length < 20 || end > frame.length() || hops == 0 || fragment & 0x8000 != 0 {
+        return Err(DropReason::IpHeader);
+    }
+    if fragment & 0x3fff != 0 {
+        return Err(DropReason::Fragment);
+    }
+    let source = u32::from_be_bytes([s0, s1, s2, s3]);
+    let destination = u32::from_be_bytes([d0, d1, d2, d3]);
+    if !is_unicast_v4(source) || source == destination {
+        return Err(DropReason::IpSource);
+    }
+    if !is_unicast_v4(destination) && !is_group_v4(destination) {
+        return Err(DropReason::IpDestination);
+    }
+    Ok(Network {
+        source: Addr::from_v4([s0, s1, s2, s3]),
+        destination: Addr::from_v4([d0, d1, d2, d3]),
+        protocol,
+        hops,
+        payload: start + 20,
+        end,
+    })
+}
+
+/// Reads an IPv6 header (RFC 8200).
+#[inline(always)]
+pub fn ipv6<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
+    let Some([first, _, _, _, l0, l1, next, hops]) = frame.load::<8>(start) else {
+        return Err(DropReason::Truncated);
+    };
+    let (Some(source), Some(destination)) =
+        (frame.load::<16>(start + 8), frame.load::<16>(start + 24))
+    else {
+        return Err(DropReason::Truncated);
+    };
+    let payload = start + 40;
+    let end = payload + u16::from_be_bytes([l0, l1]) as u32;
+    if first >> 4 != 6 || hops == 0 || end > frame.length() {
+        return Err(DropReason::IpHeader);
+    }
+    let (source, destination) = (Addr::from_bytes(source), Addr::from_bytes(destination));
+    if !is_unicast_v6(source) || source == destination {
+        return Err(DropReason::IpSource);
+    }
+    if !is_unicast_v6(destination) && !is_group_v6(destination) {
+        return Err(DropReason::IpDestination);
+    }
+    if next == 44 {
+        return Err(DropReason::Fragment);
+    }
+    if is_extension_header(next) {
+        return Err(DropReason::ExtensionHeader);
+    }
+    Ok(Network { source, destination, protocol: next, hops, payload, end })
+}
+
+impl Network {
+    /// Whether the destination is a group: multicast or the limited broadcast.
+    #[inline(always)]
+    pub const fn is_group(&self) -> bool {
+        is_group(self.destination)
+    }
+
+    /// Bytes after the packet are a covert channel, unless the frame is of the minimum length.
+    #[inline(always)]
+    pub fn has_trailer<F: Frame + ?Sized>(&self, frame: &F) -> bool {
+        frame.length() > self.end && frame.length() > PADDED
+    }
+}
+
+/// Not 0/8, 127/8, 224/4 or 240/4 (RFC 6890).
+#[inline(always)]
+const fn is_unicast_v4(address: u32) -> bool {
+    let first = address >> 24;
+    first != 0 && first != 127 && first < 224
+}
+
+#[inline(always)]
+const fn is_group_v4(address: u32) -> bool {
+    address >> 28 == 0xe || address == u32::MAX
+}
+
+/// Not ::/96 (which holds ::, ::1 and the IPv4-compatible addresses), not v4-mapped, not multicast,
+/// not 6to4 that embeds an IPv4 address of ours (RFC 3964): 2002::/16 as a whole.
+#[inline(always)]
+const fn is_unicast_v6(address: Addr) -> bool {
+    let [high, low] = address.words();
+    let (high, low) = (u64::from_be(high), u64::from_be(low));
+    let embeds_v4 = high == 0 && (low >> 32 == 0 || low >> 32 == 0xffff);
+    !embeds_v4 && high >> 56 != 0xff && high >> 48 != 0x2002
+}
+
+#[inline(always)]
+const fn is_group_v6(address: Addr) -> bool {
+    u64::from_be(address.words()[0]) >> 56 == 0xff
+}
+
+/// Whether an address is multicast or the limited broadcast.
+#[inline(always)]
+pub const fn is_group(address: Addr) -> bool {
+    let [high, low] = address.words();
+    if high == 0 {
+        is_group_v4((u64::from_be(low) & 0xffff_ffff) as u32)
+    } else {
+        u64::from_be(high) >> 56 == 0xff
+    }
+}
+
+/// Hop-by-hop, routing, ESP, AH, destination options, mobility, HIP, shim6 (IANA, IPv6 extension
+/// header types); the fragment header has a reason of its own.
+#[inline(always)]
+const fn is_extension_header(next: u8) -> bool {
+    matches!(next, 0 | 43 | 50 | 51 | 60 | 135 | 139 | 140)
+}
+
+/// TCP flags (RFC 9293, 3.1).
+pub mod flag {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// The acknowledgement field is significant.
+    pub const ACK: u8 = 0x10;
+    /// The urgent pointer is significant.
+    pub const URG: u8 = 0x20;
+}
+
+/// The transport layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A TCP segment.
+    Tcp {
+        /// Source port, host order.
+        source: u16,
+        /// Destination port, host order.
+        destination: u16,
+        /// The flags' byte.
+        flags: u8,
+        /// Whether it carries data.
+        data: bool,
+    },
+    /// A UDP datagram.
+    Udp {
+        /// Source port, host order.
+        source: u16,
+        /// Destination port, host order.
+        destination: u16,
+    },
+    /// An ICMP or ICMPv6 echo.
+    Echo {
+        /// The identifier.
+        identifier: u16,
+        /// A request, not a reply.
+        request: bool,
+    },
+    /// An ICMP or ICMPv6 error that quotes a packet.
+    Error {
+        /// Where the quoted packet begins.
+        quoted: u32,
+    },
+    /// An ICMPv6 neighbour discovery message.
+    NeighbourDiscovery {
+        /// The ICMPv6 type, 133..=137.
+        kind: u8,
+    },
+    /// Anything else; no rule can name it.
+    Other,
+}
+
+/// Reads the transport header.
+#[inline(always)]
+pub fn transport<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, DropReason> {
+    match network.protocol {
+        protocol::TCP => tcp(frame, network),
+        protocol::UDP => udp(frame, network),
+        protocol::ICMP if network.source.is_v4() => icmp(frame, network),
+        protocol::ICMPV6 if !network.source.is_v4() => icmp(frame, network),
+        _ => Ok(Transport::Other),
+    }
+}
+
+#[inline(always)]
+fn tcp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, DropReason> {
+    if network.payload + 20 > network.end {
+        return Err(DropReason::TransportHeader);
+    }
+    let Some([s0, s1, d0, d1, _, _, _, _, _, _, _, _, offset, flags]) =
+        frame.load::<14>(network.payload)
+    else {
+        return Err(DropReason::Truncated);
+    };
+    let (source, destination) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
+    let header = (offset >> 4) as u32 * 4;
+    let data = network.payload + header;
+    if header < 20 || data > network.end || source == 0 || destination == 0 {
+        return Err(DropReason::TransportHeader);
+    }
+    let data = data < network.end;
+    let plausible = match flags & (flag::SYN | flag::FIN | flag::RST | flag::ACK) {
+        flag::SYN | SYN_ACK => !data,
+        flag::ACK | FIN_ACK | flag::RST | RST_ACK => true,
+        _ => false,
+    };
+    if !plausible || flags & flag::URG != 0 {
+        return Err(DropReason::TcpFlags);
+    }
+    Ok(Transport::Tcp { source, destination, flags, data })
+}
+
+const SYN_ACK: u8 = flag::SYN | flag::ACK;
+const FIN_ACK: u8 = flag::FIN | flag::ACK;
+const RST_ACK: u8 = flag::RST | flag::ACK;
+
+#[inline(always)]
+fn udp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, DropReason> {
+    if network.payload + 8 > network.end {
+        return Err(DropReason::TransportHeader);
+    }
+    let Some([s0, s1, d0, d1, l0, l1]) = frame.load::<6>(network.payload) else {
+        return Err(DropReason::Truncated);
+    };
+    let (source, destination) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
+    let length = u16::from_be_bytes([l0, l1]) as u32;
+    if source == 0 || destination == 0 || network.payload + length != network.end {
+        return Err(DropReason::TransportHeader);
+    }
+    Ok(Transport::Udp { source, destination })
+}
+
+#[inline(always)]
+fn icmp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, DropReason> {
+    if network.payload + 8 > network.end {
+        return Err(DropReason::TransportHeader);
+    }
+    let Some([kind, code, _, _, i0, i1]) = frame.load::<6>(network.payload) else {
+        return Err(DropReason::Truncated);
+    };
+    let identifier = u16::from_be_bytes([i0, i1]);
+    let quoted = network.payload + 8;
+    let v4 = network.source.is_v4();
+    Ok(match (v4, kind) {
+        (true, 8) | (false, 128) if code == 0 => Transport::Echo { identifier, request: true },
+        (true, 0) | (false, 129) if code == 0 => Transport::Echo { identifier, request: false },
+        // Unreachable, time exceeded, parameter problem (RFC 792); redirect and source quench are
+        // not among them.
+        (true, 3 | 11 | 12) => Transport::Error { quoted },
+        // Unreachable, packet too big, time exceeded, parameter problem (RFC 4443).
+        (false, 1..=4) => Transport::Error { quoted },
+        (false, 133..=137) => Transport::NeighbourDiscovery { kind },
+        (true | false, _) => Transport::Other,
+    })
+}
