@@ -1,0 +1,64 @@
+//! The declared nodes and how they stand.
+
+use serde::{Deserialize, Serialize};
+
+use crate::names;
+
+/// Answers `GET /v1/nodes`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nodes {
+    /// By name.
+    pub nodes: Vec<Node>,
+}
+
+/// A declared node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its subnetwork.
+    pub subnetwork: String,
+    /// The policy's free word for what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// The MAC its frames must carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// How it authenticates.
+    pub authentication: Authentication,
+    /// How it stands.
+    pub state: NodeState,
+    /// Until its lease ends; absent if it has none or needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<u64>,
+    /// How many live flows it is an end of.
+    pub flows: u64,
+}
+
+names! {
+    /// How a node authenticates.
+    Authentication {
+        /// By its address, MAC, VLAN and port alone.
+        Static = "static",
+        /// By IEEE 802.1X.
+        Dot1x = "802.1x",
+        /// By a lease that some other service grants.
+        Lease = "lease",
+    }
+}
+
+names! {
+    /// How a node stands.
+    NodeState {
+        /// It may speak as the policy says.
+        Authenticated = "authenticated",
+        /// It must authenticate and never did.
+        NoLease = "no_lease",
+        /// Its authentication ended.
+        Expired = "expired",
+        /// Somebody cut it off.
+        Isolated = "isolated",
+    }
+}
