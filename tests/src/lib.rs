@@ -1,0 +1,15 @@
+//! What the tests of the real thing are made of: packets written as they lie on the wire, a
+//! runner for loaded programs, and a laboratory of network namespaces.
+//!
+//! Everything here panics, with the reason, rather than return an error: a test that cannot build
+//! its surroundings has failed.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support panics rather than returns errors"
+)]
+
+pub mod lab;
+pub mod packet;
+pub mod runner;
