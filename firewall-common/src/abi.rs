@@ -4,8 +4,10 @@
 //! in [`crate::image`] and it must change too, so that a daemon never adopts maps that mean
 //! something else.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+#[cfg(not(target_arch = "bpf"))]
+use core::sync::atomic::Ordering::SeqCst;
 
+use crate::word::Word64;
 use crate::{Generation, Ticks};
 
 /// The version of every layout in this module, in [`crate::image`], [`crate::event`] and of
@@ -53,9 +55,9 @@ pub const PORTS: u32 = 64;
 #[repr(C, align(64))]
 pub struct Control {
     /// A [`Stop`] of everything.
-    pub stop: AtomicU64,
+    pub stop: Word64,
     /// A [`Publication`].
-    pub publication: AtomicU64,
+    pub publication: Word64,
     /// Not used yet.
     pub reserved: [u64; 6],
 }
@@ -126,14 +128,14 @@ impl Publication {
 /// A node's standing, independent of the policy.
 #[derive(Debug, Default)]
 #[repr(transparent)]
-pub struct NodeState(AtomicU64);
+pub struct NodeState(Word64);
 
 const ISOLATED: u64 = 1 << 63;
 
 impl NodeState {
     /// A node with that lease end (0: none) that may be isolated.
     pub const fn new(lease_end: Ticks, isolated: bool) -> Self {
-        Self(AtomicU64::new(Self::encode(lease_end, isolated)))
+        Self(Word64::new(Self::encode(lease_end, isolated)))
     }
 
     /// As it lies in the map.
@@ -144,30 +146,30 @@ impl NodeState {
     /// The first tick at which the lease is no longer valid; 0 if it never had one.
     #[inline(always)]
     pub fn lease_end(&self) -> Ticks {
-        Ticks(self.0.load(Ordering::Relaxed) & !ISOLATED)
+        Ticks(self.0.load() & !ISOLATED)
     }
 
     /// Whether it is cut off.
     #[inline(always)]
     pub fn is_isolated(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & ISOLATED != 0
+        self.0.load() & ISOLATED != 0
     }
 
     /// Cuts it off, or lets it back; the lease stays.
     #[cfg(not(target_arch = "bpf"))]
     pub fn set_isolated(&self, isolated: bool) {
         if isolated {
-            self.0.fetch_or(ISOLATED, Ordering::SeqCst);
+            self.0.atomic().fetch_or(ISOLATED, SeqCst);
         } else {
-            self.0.fetch_and(!ISOLATED, Ordering::SeqCst);
+            self.0.atomic().fetch_and(!ISOLATED, SeqCst);
         }
     }
 
     /// Grants, renews or (0) ends the lease; the isolation stays.
     #[cfg(not(target_arch = "bpf"))]
     pub fn set_lease_end(&self, end: Ticks) {
-        let isolated = self.0.load(Ordering::SeqCst) & ISOLATED;
-        self.0.store(end.0 & !ISOLATED | isolated, Ordering::SeqCst);
+        let isolated = self.0.load() & ISOLATED;
+        self.0.store(end.0 & !ISOLATED | isolated);
     }
 }
 
@@ -176,7 +178,7 @@ impl NodeState {
 #[repr(C, align(64))]
 pub struct SubnetworkState {
     /// A [`Stop`] of this subnetwork.
-    pub stop: AtomicU64,
+    pub stop: Word64,
     /// Not used yet.
     pub reserved: [u64; 7],
 }

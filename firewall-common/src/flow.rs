@@ -1,10 +1,9 @@
 //! Flows: what is talking, why it may, and how far its connection has come.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-
 use crate::abi::Timeouts;
 use crate::id::is_past;
 use crate::parse::flag;
+use crate::word::{Word32, Word64};
 use crate::{Addr, DropReason, Generation, Mac, Port, RuleSlot, SubnetworkSlot, Ticks, Vlan};
 
 /// What names a flow, the same for both directions: the two ends in [`Addr::precedes`] order.
@@ -408,14 +407,14 @@ const fn tcp(state: State, initiator: bool, flags: u8, data: bool) -> Result<Adv
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Flow {
-    generation: AtomicU32,
-    expires: AtomicU32,
-    lease_end: AtomicU32,
-    rule: AtomicU32,
-    sides: [[AtomicU64; 2]; 2],
-    subnetworks: AtomicU32,
-    state: AtomicU32,
-    reserved: [AtomicU32; 4],
+    generation: Word32,
+    expires: Word32,
+    lease_end: Word32,
+    rule: Word32,
+    sides: [[Word64; 2]; 2],
+    subnetworks: Word32,
+    state: Word32,
+    reserved: [Word32; 4],
 }
 
 /// What authorises a flow.
@@ -439,11 +438,11 @@ impl Flow {
     /// Writes a whole new flow in place.
     #[inline(always)]
     pub fn open(&self, grant: &Grant, state: State, sender: Sender, sides: [Signature; 2]) {
-        self.state.store(state.0, Relaxed);
+        self.state.store(state.0);
         self.set_side(sender, sides[0]);
         self.set_side(other(sender), sides[1]);
-        self.expires.store(0, Relaxed);
-        self.reserved.iter().for_each(|word| word.store(0, Relaxed));
+        self.expires.store(0);
+        self.reserved.iter().for_each(|word| word.store(0));
         self.authorise(grant);
     }
 
@@ -452,58 +451,58 @@ impl Flow {
     pub fn copy(&self, flow: &Self) {
         let Self { generation, expires, lease_end, rule, sides, subnetworks, state, reserved: _ } =
             flow;
-        self.state.store(state.load(Relaxed), Relaxed);
+        self.state.store(state.load());
         for (mine, theirs) in self.sides.iter().flatten().zip(sides.iter().flatten()) {
-            mine.store(theirs.load(Relaxed), Relaxed);
+            mine.store(theirs.load());
         }
-        self.expires.store(expires.load(Relaxed), Relaxed);
-        self.reserved.iter().for_each(|word| word.store(0, Relaxed));
-        self.lease_end.store(lease_end.load(Relaxed), Relaxed);
-        self.rule.store(rule.load(Relaxed), Relaxed);
-        self.subnetworks.store(subnetworks.load(Relaxed), Relaxed);
-        self.generation.store(generation.load(Relaxed), Relaxed);
+        self.expires.store(expires.load());
+        self.reserved.iter().for_each(|word| word.store(0));
+        self.lease_end.store(lease_end.load());
+        self.rule.store(rule.load());
+        self.subnetworks.store(subnetworks.load());
+        self.generation.store(generation.load());
     }
 
     /// Writes why it may talk; the generation last.
     #[inline(always)]
     pub fn authorise(&self, grant: &Grant) {
-        self.lease_end.store(grant.lease_end, Relaxed);
-        self.rule.store(grant.rule.0, Relaxed);
-        self.subnetworks.store((grant.from.0 as u32) << 16 | grant.to.0 as u32, Relaxed);
-        self.state.store(self.state().with_essential(grant.essential).0, Relaxed);
-        self.generation.store(grant.generation.0, Relaxed);
+        self.lease_end.store(grant.lease_end);
+        self.rule.store(grant.rule.0);
+        self.subnetworks.store((grant.from.0 as u32) << 16 | grant.to.0 as u32);
+        self.state.store(self.state().with_essential(grant.essential).0);
+        self.generation.store(grant.generation.0);
     }
 
     /// What it was allowed under.
     #[inline(always)]
     pub fn generation(&self) -> Generation {
-        Generation(self.generation.load(Relaxed))
+        Generation(self.generation.load())
     }
 
     /// The rule that allowed it.
     #[inline(always)]
     pub fn rule(&self) -> RuleSlot {
-        RuleSlot(self.rule.load(Relaxed))
+        RuleSlot(self.rule.load())
     }
 
     /// The subnetworks of the initiator and of the responder.
     #[inline(always)]
     pub fn subnetworks(&self) -> (SubnetworkSlot, SubnetworkSlot) {
-        let word = self.subnetworks.load(Relaxed);
+        let word = self.subnetworks.load();
         (SubnetworkSlot((word >> 16) as u16), SubnetworkSlot((word & 0xffff) as u16))
     }
 
     /// How far it has come.
     #[inline(always)]
     pub fn state(&self) -> State {
-        State(self.state.load(Relaxed))
+        State(self.state.load())
     }
 
     /// Moves it on.
     #[inline(always)]
     pub fn set_state(&self, state: State) {
         if self.state() != state {
-            self.state.store(state.0, Relaxed);
+            self.state.store(state.0);
         }
     }
 
@@ -511,21 +510,21 @@ impl Flow {
     #[inline(always)]
     pub fn side(&self, sender: Sender) -> Signature {
         let words = &self.sides[index(sender)];
-        Signature::from_words([words[0].load(Relaxed), words[1].load(Relaxed)])
+        Signature::from_words([words[0].load(), words[1].load()])
     }
 
     /// Sets what frames from that end must look like.
     #[inline(always)]
     pub fn set_side(&self, sender: Sender, signature: Signature) {
         let words = &self.sides[index(sender)];
-        words[0].store(signature.first, Relaxed);
-        words[1].store(signature.second, Relaxed);
+        words[0].store(signature.first);
+        words[1].store(signature.second);
     }
 
     /// The instant it dies unless it talks, low 32 bits of ticks.
     #[inline(always)]
     pub fn expires(&self) -> u32 {
-        self.expires.load(Relaxed)
+        self.expires.load()
     }
 
     /// Whether it has been silent for too long.
@@ -537,7 +536,7 @@ impl Flow {
     /// Whether a lease it depends on has ended.
     #[inline(always)]
     pub fn is_unleased(&self, now: Ticks) -> bool {
-        let end = self.lease_end.load(Relaxed);
+        let end = self.lease_end.load();
         end != 0 && is_past(end, now.low())
     }
 
@@ -546,7 +545,7 @@ impl Flow {
     pub fn touch(&self, now: Ticks, timeout: u32) {
         let expires = now.low().wrapping_add(timeout);
         if self.expires() != expires {
-            self.expires.store(expires, Relaxed);
+            self.expires.store(expires);
         }
     }
 }

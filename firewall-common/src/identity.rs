@@ -203,7 +203,7 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
     #[inline(always)]
     fn local_stop(&self, speaker: &Speaker) -> Stop {
         match self.tables.subnetwork(speaker.subnetwork) {
-            Some(state) => Stop::decode(state.stop.load(core::sync::atomic::Ordering::Relaxed)),
+            Some(state) => Stop::decode(state.stop.load()),
             None => Stop::Hard,
         }
     }

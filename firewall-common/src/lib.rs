@@ -18,6 +18,7 @@ pub mod image;
 pub mod parse;
 pub mod tables;
 pub mod verdict;
+pub mod word;
 
 pub use addr::{Addr, Mac};
 pub use decide::{Note, decide};

@@ -1,0 +1,56 @@
+//! One primitive reads a frame.
+
+use core::ptr;
+
+use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::programs::XdpContext;
+use firewall_common::Frame;
+
+/// The frame that the kernel handed us.
+pub(crate) struct Packet {
+    context: *mut xdp_md,
+}
+
+impl Packet {
+    #[inline(always)]
+    pub(crate) fn new(context: &XdpContext) -> Self {
+        Self { context: context.ctx }
+    }
+
+    /// The volatile reads keep LLVM from passing the two around as arguments, in a form in which
+    /// the verifier no longer knows `data_end` as the packet's end.
+    #[inline(always)]
+    pub(crate) fn bounds(&self) -> (usize, usize) {
+        // SAFETY: the kernel hands a valid context to the program for as long as it runs.
+        unsafe {
+            let start = ptr::read_volatile(&raw const (*self.context).data);
+            let end = ptr::read_volatile(&raw const (*self.context).data_end);
+            (start as usize, end as usize)
+        }
+    }
+}
+
+/// No frame is longer; with it the verifier can bound every offset.
+const LONGEST: u32 = 0x3fff;
+
+impl Frame for Packet {
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        let (start, end) = self.bounds();
+        (end - start) as u32
+    }
+
+    #[inline(always)]
+    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        let (start, end) = self.bounds();
+        if offset > LONGEST {
+            return None;
+        }
+        let first = start + offset as usize;
+        if first + N > end {
+            return None;
+        }
+        // SAFETY: the N bytes from `first` on lie before the packet's end, as just checked.
+        Some(unsafe { ptr::read_unaligned(first as *const [u8; N]) })
+    }
+}

@@ -1,0 +1,236 @@
+//! The maps, and the questions asked of them. Their sizes are set by the daemon when it loads the
+//! object; those given here are only for the verifier's eyes.
+
+use aya_ebpf::Global;
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::helpers::bpf_jiffies64;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, DevMap, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use firewall_common::abi::{
+    Control, Count, EventState, NodeState, Publication, Stop, SubnetworkState, Timeouts,
+};
+use firewall_common::flow::{Flow, FlowKey};
+use firewall_common::image::Line;
+use firewall_common::tables::{Full, Tables};
+use firewall_common::{NodeSlot, Note, Port, SubnetworkSlot, Ticks};
+
+#[map]
+static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static IMAGE: Array<Line> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static NODES: Array<NodeState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static SUBNETWORKS: Array<SubnetworkState> = Array::with_max_entries(256, BPF_F_MMAPABLE);
+#[map]
+static NAMES: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static FLOWS: HashMap<FlowKey, Flow> = HashMap::with_max_entries(1, 0);
+#[map]
+static FLOWS_NEW: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
+#[map]
+static PORTS: DevMap = DevMap::with_max_entries(64, 0);
+#[map]
+static SCRATCH: PerCpuArray<Note> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static COUNTERS: PerCpuArray<Count> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static RULE_COUNTERS: PerCpuArray<Count> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static PAIR_COUNTERS: PerCpuArray<Count> = PerCpuArray::with_max_entries(65536, 0);
+#[map]
+static EVENT_STATE: PerCpuArray<EventState> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+/// This program's port; every port has a program of its own, so these are constants to the JIT.
+#[unsafe(no_mangle)]
+static PORT: Global<u32> = Global::new(0);
+/// The port that its frames leave by.
+#[unsafe(no_mangle)]
+static PEER: Global<u32> = Global::new(0);
+/// Lines of one half of the image.
+#[unsafe(no_mangle)]
+static LINES: Global<u32> = Global::new(0);
+/// [`Timeouts::half_open`].
+#[unsafe(no_mangle)]
+static TIMEOUT_HALF_OPEN: Global<u32> = Global::new(0);
+/// [`Timeouts::tcp`].
+#[unsafe(no_mangle)]
+static TIMEOUT_TCP: Global<u32> = Global::new(0);
+/// [`Timeouts::tcp_closing`].
+#[unsafe(no_mangle)]
+static TIMEOUT_TCP_CLOSING: Global<u32> = Global::new(0);
+/// [`Timeouts::tcp_closed`].
+#[unsafe(no_mangle)]
+static TIMEOUT_TCP_CLOSED: Global<u32> = Global::new(0);
+/// [`Timeouts::datagram`].
+#[unsafe(no_mangle)]
+static TIMEOUT_DATAGRAM: Global<u32> = Global::new(0);
+/// Events that one CPU may write in one tick.
+#[unsafe(no_mangle)]
+pub(crate) static EVENTS_PER_TICK: Global<u32> = Global::new(0);
+
+/// The time.
+#[inline(always)]
+pub(crate) fn now() -> Ticks {
+    // SAFETY: takes no argument and has no precondition.
+    Ticks(unsafe { bpf_jiffies64() })
+}
+
+/// This CPU's working memory.
+#[inline(always)]
+pub(crate) fn scratch() -> Option<&'static mut Note> {
+    let note = SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: per-CPU, and XDP programs run to completion with bottom halves disabled: nobody else
+    // has this entry. Its bytes are zero or what the last run left, both valid.
+    Some(unsafe { &mut *note })
+}
+
+#[inline(always)]
+fn bump(map: &PerCpuArray<Count>, index: u32, length: u32) {
+    if let Some(count) = map.get_ptr_mut(index) {
+        // SAFETY: per-CPU, as in `scratch`.
+        unsafe {
+            (*count).packets += 1;
+            (*count).bytes += length as u64;
+        }
+    }
+}
+
+/// Counts a frame of a port.
+#[inline(always)]
+pub(crate) fn count(index: u32, length: u32) {
+    bump(&COUNTERS, index, length);
+}
+
+/// Counts a frame of a rule.
+#[inline(always)]
+pub(crate) fn count_rule(index: u32, length: u32) {
+    bump(&RULE_COUNTERS, index, length);
+}
+
+/// Counts a frame of a pair of subnetworks.
+#[inline(always)]
+pub(crate) fn count_pair(index: u32, length: u32) {
+    bump(&PAIR_COUNTERS, index, length);
+}
+
+/// This CPU's event bucket.
+#[inline(always)]
+pub(crate) fn event_state() -> Option<&'static mut EventState> {
+    let state = EVENT_STATE.get_ptr_mut(0)?;
+    // SAFETY: per-CPU, as in `scratch`.
+    Some(unsafe { &mut *state })
+}
+
+/// The ring of events.
+#[inline(always)]
+pub(crate) fn events() -> &'static RingBuf {
+    &EVENTS
+}
+
+/// The ports' interfaces.
+#[inline(always)]
+pub(crate) fn ports() -> &'static DevMap {
+    &PORTS
+}
+
+/// The kernel's tables, as one port's program sees them.
+pub(crate) struct Kernel {
+    port: Port,
+    peer: Port,
+}
+
+impl Kernel {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self { port: Port(PORT.load() as u16), peer: Port(PEER.load() as u16) }
+    }
+}
+
+impl Tables for Kernel {
+    #[inline(always)]
+    fn port(&self) -> Port {
+        self.port
+    }
+
+    #[inline(always)]
+    fn peer(&self) -> Port {
+        self.peer
+    }
+
+    #[inline(always)]
+    fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            half_open: TIMEOUT_HALF_OPEN.load(),
+            tcp: TIMEOUT_TCP.load(),
+            tcp_closing: TIMEOUT_TCP_CLOSING.load(),
+            tcp_closed: TIMEOUT_TCP_CLOSED.load(),
+            datagram: TIMEOUT_DATAGRAM.load(),
+        }
+    }
+
+    #[inline(always)]
+    fn control(&self) -> Option<(Stop, Publication)> {
+        let control = CONTROL.get(0)?;
+        let stop = Stop::decode(control.stop.load());
+        let publication = Publication::decode(control.publication.load());
+        Some((stop, publication))
+    }
+
+    #[inline(always)]
+    fn line(&self, half: u32, line: u32) -> Option<&Line> {
+        let lines = LINES.load();
+        if line >= lines {
+            return None;
+        }
+        IMAGE.get(if half == 0 { line } else { lines + line })
+    }
+
+    #[inline(always)]
+    fn node(&self, node: NodeSlot) -> Option<&NodeState> {
+        NODES.get(node.0)
+    }
+
+    #[inline(always)]
+    fn subnetwork(&self, subnetwork: SubnetworkSlot) -> Option<&SubnetworkState> {
+        SUBNETWORKS.get(subnetwork.0 as u32)
+    }
+
+    #[inline(always)]
+    fn flow(&self, key: &FlowKey) -> Option<&Flow> {
+        // SAFETY: a flow is made of atomics only; one that is removed while we hold it stays in
+        // memory until the program ends, and at worst becomes another flow's, whose next frame
+        // finds a signature or generation that is not its own and asks everything again.
+        unsafe { FLOWS.get(key) }
+    }
+
+    #[inline(always)]
+    fn half_open(&self, key: &FlowKey) -> Option<&Flow> {
+        // SAFETY: as in `flow`.
+        unsafe { FLOWS_NEW.get(key) }
+    }
+
+    #[inline(always)]
+    fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
+        FLOWS.insert(key, flow, 0).map_err(|_| Full)
+    }
+
+    #[inline(always)]
+    fn insert_half_open(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
+        FLOWS_NEW.insert(key, flow, 0).map_err(|_| Full)
+    }
+
+    #[inline(always)]
+    fn remove(&self, key: &FlowKey) {
+        // Absent already: another CPU was faster.
+        let _ = FLOWS.remove(key);
+    }
+
+    #[inline(always)]
+    fn remove_half_open(&self, key: &FlowKey) {
+        // Absent already: another CPU was faster.
+        let _ = FLOWS_NEW.remove(key);
+    }
+}

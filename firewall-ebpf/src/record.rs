@@ -1,0 +1,99 @@
+//! What is remembered of a frame: counters always, an event if there is room for it.
+
+use firewall_common::abi::{self, EventState};
+use firewall_common::decide::Passage;
+use firewall_common::event::Event;
+use firewall_common::flow::Sender;
+use firewall_common::{Note, PassReason, Tables, Ticks, Verdict};
+
+use crate::maps::{self, EVENTS_PER_TICK, Kernel};
+
+/// Counts a frame that came in.
+#[inline(always)]
+pub(crate) fn received(kernel: &Kernel, length: u32) {
+    maps::count(abi::counter(kernel.port().0, None), length);
+}
+
+/// Counts a frame that was decided.
+#[inline(always)]
+pub(crate) fn verdict(kernel: &Kernel, verdict: Verdict, length: u32) {
+    maps::count(abi::counter(kernel.port().0, Some(verdict)), length);
+}
+
+/// Counts a frame that passed, by its rule and its pair of subnetworks.
+#[inline(always)]
+pub(crate) fn passed(passage: &Passage, length: u32) {
+    maps::count_rule(passage.rule.0, length);
+    maps::count_pair(abi::pair_counter(passage.from.0, passage.to.0), length);
+}
+
+/// Tells of a drop or of a new flow. A flood costs a bucket's worth of events a tick; the rest is
+/// counted. What is told never changes a verdict.
+#[inline(always)]
+pub(crate) fn event(verdict: Verdict, note: &Note, now: Ticks, length: u32) {
+    match verdict {
+        Verdict::Pass(PassReason::Opened) | Verdict::Drop(_) => {}
+        Verdict::Pass(
+            PassReason::Established
+            | PassReason::Related
+            | PassReason::Arp
+            | PassReason::NeighbourDiscovery,
+        ) => return,
+    }
+    let Some(state) = maps::event_state() else {
+        return;
+    };
+    if !admit(state, now) {
+        state.suppressed += 1;
+        return;
+    }
+    let Some(mut entry) = maps::events().reserve::<Event>(0) else {
+        state.overflowed += 1;
+        return;
+    };
+    entry.write(describe(verdict, note, now, length));
+    entry.submit(0);
+    state.emitted += 1;
+}
+
+#[inline(always)]
+fn admit(state: &mut EventState, now: Ticks) -> bool {
+    if state.refilled != now.0 {
+        state.refilled = now.0;
+        state.tokens = EVENTS_PER_TICK.load() as u64;
+    }
+    if state.tokens == 0 {
+        return false;
+    }
+    state.tokens -= 1;
+    true
+}
+
+#[inline(always)]
+fn describe(verdict: Verdict, note: &Note, now: Ticks, length: u32) -> Event {
+    let mut event = Event {
+        ticks: now.0,
+        signature: note.signature.words(),
+        length,
+        source_node: note.source_node,
+        destination_node: note.destination_node,
+        ethertype: note.ethertype,
+        source_subnetwork: note.source_subnetwork,
+        destination_subnetwork: note.destination_subnetwork,
+        verdict: verdict.index() as u8,
+        ..Event::default()
+    };
+    if note.has_key {
+        let key = &note.key;
+        event.protocol = key.protocol;
+        (event.source, event.source_port, event.destination, event.destination_port) =
+            match note.sender {
+                Sender::Low => (key.low, key.low_port, key.high, key.high_port),
+                Sender::High => (key.high, key.high_port, key.low, key.low_port),
+            };
+    }
+    if let Verdict::Pass(_) = verdict {
+        event.rule = note.flow.rule().0;
+    }
+    event
+}
