@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    net::UdpSocket,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     process::Command,
@@ -13,8 +14,9 @@ use std::{
 use firewall_tests::{
     lab::{Lab, Link, Namespace, RawPort},
     packet::{
-        Mac, Packet, arp_request, echo_request, eth, ipv4, ipv6, payload, service_vlan, tcp, udp,
-        vlan,
+        Mac, Packet, arp_reply, arp_request, destination_options, echo_request, eth, hop_by_hop,
+        ipv4, ipv6, neighbour_advertisement, neighbour_solicitation, payload, service_vlan, tcp,
+        udp, vlan,
     },
     runner::{attach_xdp, load_xdp},
 };
@@ -137,6 +139,66 @@ fn a_lab_is_silent_until_it_is_told_to_speak() {
     for port in &ports {
         assert_eq!(port.drain(), Vec::<Vec<u8>>::new());
     }
+}
+
+#[test]
+fn a_linux_host_accepts_what_the_builder_builds() {
+    let (near, far) = (Namespace::new("near"), Namespace::new("far"));
+    let (a, b) = Link::pair((&near, "eth0", A), (&far, "eth0", B));
+    for (address, neighbour) in [("10.0.0.2/24", "10.0.0.1"), ("fd00::2/64", "fd00::1")] {
+        b.address(address);
+        b.neighbour(neighbour, A);
+    }
+    let port = RawPort::open(&a);
+    let socket = far.run(|| UdpSocket::bind("[::]:2000").unwrap());
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    let v4 = || eth(A, B) / ipv4("10.0.0.1", "10.0.0.2");
+    let v6 = || eth(A, B) / ipv6("fd00::1", "fd00::2");
+    let long: Vec<u8> = (0..=255).cycle().take(999).collect();
+    let datagram = |data: &[u8]| udp(1000, 2000) / payload(data);
+
+    let mut sent = vec![
+        v4() / datagram(b"plain"),
+        v6() / datagram(b"plain"),
+        eth(A, B) / ipv4("10.0.0.1", "10.0.0.2").options([1, 1, 1]) / datagram(b"options"),
+        v6() / hop_by_hop() / destination_options().option(0x1e, [0; 9]) / datagram(b"extended"),
+        eth(A, B) / vlan(0) / ipv4("10.0.0.1", "10.0.0.2") / datagram(b"priority tag"),
+    ];
+    let expected = [&b"plain"[..], b"plain", b"options", b"extended", b"priority tag"];
+    let mut expected: Vec<_> = expected.into_iter().map(<[u8]>::to_vec).collect();
+    for whole in [v4() / datagram(&long), v6() / datagram(&long)] {
+        sent.extend(whole.fragments(400, 7));
+        expected.push(long.clone());
+    }
+    sent.iter().for_each(|packet| port.send(packet));
+    for data in expected {
+        let mut buffer = [0; 2000];
+        let length = socket.recv(&mut buffer).unwrap();
+        assert_eq!(buffer[..length], data);
+    }
+
+    port.drain();
+    for (question, answer) in [
+        (v4() / echo_request(7, 1), &[0, 0][..]),
+        (v6() / echo_request(7, 1), &[129, 0]),
+        (v4() / tcp(1, 2).syn(), &[0, 2]),
+    ] {
+        port.send(&question);
+        let start = question.bytes().len() - if answer == [0, 2] { 20 } else { 8 };
+        let reply = port.receive_where(LONG, |frame| frame.get(start..start + 2) == Some(answer));
+        assert!(reply.is_some(), "no answer to {question:?}");
+    }
+    let solicitation = neighbour_solicitation("fd00::2").source_link(A);
+    let to_all = ipv6("fd00::1", "ff02::1:ff00:2").hop_limit(255);
+    port.send(&(eth(A, Mac([0x33, 0x33, 0xff, 0, 0, 2])) / to_all / solicitation));
+    let advertisement = eth(B, A)
+        / ipv6("fd00::2", "fd00::1").hop_limit(255)
+        / neighbour_advertisement("fd00::2").target_link(B);
+    let told = advertisement.bytes();
+    assert!(port.receive_where(LONG, |frame| frame == told).is_some(), "{advertisement:?}");
+    port.send(&(eth(A, Mac::BROADCAST) / arp_request(A, "10.0.0.1", "10.0.0.2")));
+    let told = (eth(B, A) / arp_reply(B, "10.0.0.2", A, "10.0.0.1")).bytes();
+    assert!(port.receive_where(LONG, |frame| frame == told).is_some());
 }
 
 #[test]
