@@ -108,8 +108,7 @@ pub fn check_reason(reason: &str) -> Result<(), ReasonError> {
 
 /// Control characters, and those that end or reorder a line without being one (UAX #9).
 fn forges(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// What a stop or a resume did.

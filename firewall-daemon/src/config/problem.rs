@@ -1,0 +1,114 @@
+//! What can be wrong with a configuration.
+
+use std::path::PathBuf;
+
+/// The most ports a gateway has.
+pub(crate) const PORTS: usize = firewall_common::abi::PORTS as usize;
+/// `IFNAMSIZ` without the terminating zero (linux/if.h).
+pub(crate) const INTERFACE_NAME: usize = 15;
+
+/// What is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// Not TOML, or not ours.
+    #[error("{message}")]
+    Syntax {
+        /// What the parser says.
+        message: String,
+    },
+    /// Mode "router".
+    #[error("mode \"router\" is not in this version, which bridges only")]
+    Router,
+    /// A gateway without ports.
+    #[error("[gateway] has no pairs, so nothing stands inline")]
+    NoPairs,
+    /// More ports than there are counters for.
+    #[error("{count} ports are more than the {PORTS} that a gateway has")]
+    TooManyPorts {
+        /// How many.
+        count: usize,
+    },
+    /// A pair names a port that is nowhere.
+    #[error("pairs name port \"{name}\", but there is no [port.{name}]")]
+    UnknownPort {
+        /// Its name.
+        name: String,
+    },
+    /// A port in two pairs, or twice in one.
+    #[error("port \"{name}\" stands in pairs more than once")]
+    PortTwice {
+        /// Its name.
+        name: String,
+    },
+    /// A port in no pair.
+    #[error("port \"{name}\" is in no pair, so nothing could leave it")]
+    PortAlone {
+        /// Its name.
+        name: String,
+    },
+    /// A name that metrics and policies could not carry.
+    #[error("\"{name}\" cannot name a port")]
+    PortName {
+        /// The name.
+        name: String,
+    },
+    /// A name that the kernel gives no interface.
+    #[error("\"{name}\" cannot name a network interface")]
+    InterfaceName {
+        /// The name.
+        name: String,
+    },
+    /// Two ports share an interface.
+    #[error("interface \"{name}\" is used by more than one port")]
+    InterfaceTwice {
+        /// The interface.
+        name: String,
+    },
+    /// A relative path.
+    #[error("{} is not an absolute path", path.display())]
+    RelativePath {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A group without a name.
+    #[error("the group that may command has no name")]
+    NoGroup,
+    /// Too few or too many.
+    #[error("a capacity of {value} {what} is not between {minimum} and {maximum}")]
+    Capacity {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        value: u32,
+        /// At least.
+        minimum: u32,
+        /// At most.
+        maximum: u32,
+    },
+}
+
+impl Problem {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Syntax { .. } => return None,
+            Self::Router => "write mode = \"bridge\" and name the ports in pairs".to_owned(),
+            Self::NoPairs => "write pairs = [[\"inside\", \"outside\"]]".to_owned(),
+            Self::TooManyPorts { .. } => "divide them between gateways".to_owned(),
+            Self::UnknownPort { name } => {
+                format!("add [port.{name}] with interface = \"...\", or mend the name")
+            }
+            Self::PortTwice { .. } => "a port is in exactly one pair".to_owned(),
+            Self::PortAlone { .. } => "name it in pairs, or take it out".to_owned(),
+            Self::PortName { .. } => "use letters, digits, '-', '_' and '.'".to_owned(),
+            Self::InterfaceName { .. } => format!(
+                "at most {INTERFACE_NAME} bytes, no spaces, '/' or ':'; `ip link` lists them"
+            ),
+            Self::InterfaceTwice { .. } => "every port has an interface of its own".to_owned(),
+            Self::RelativePath { .. } => "begin it with /".to_owned(),
+            Self::NoGroup => "write group = \"cordon\"".to_owned(),
+            Self::Capacity { what, .. } => format!("choose how many {what} there is room for"),
+        };
+        Some(hint)
+    }
+}

@@ -1,0 +1,113 @@
+use super::*;
+
+const MINIMAL: &str = r#"
+[gateway]
+mode = "bridge"
+pairs = [["inside", "outside"]]
+[port.outside]
+interface = "eth2"
+xdp = "generic"
+[port.inside]
+interface = "eth1"
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    text.parse()
+}
+
+/// The line and the problem of a configuration that makes no sense.
+fn problem(text: &str) -> (usize, Problem) {
+    match parse(text).unwrap_err() {
+        ConfigError::Invalid { line, problem, .. } => (line, problem),
+        ConfigError::Read { .. } => panic!("nothing was read"),
+    }
+}
+
+fn swap(from: &str, to: &str) -> (usize, Problem) {
+    assert!(MINIMAL.contains(from), "{from}");
+    problem(&MINIMAL.replace(from, to))
+}
+
+#[test]
+fn what_is_missing_has_its_default() {
+    let config = parse(MINIMAL).unwrap();
+    assert_eq!(config.state.directory, Path::new("/var/lib/cordon"));
+    assert_eq!(config.control.socket, Path::new("/run/cordon/control.sock"));
+    assert_eq!(config.control.group, "cordon");
+    assert_eq!(config.metrics.listen.to_string(), "127.0.0.1:9618");
+    assert_eq!(config.policy.directory, Path::new("/etc/cordon/policies"));
+    assert_eq!(config.bpf.directory, Path::new("/sys/fs/bpf/cordon"));
+    assert_eq!(config.capacity, Capacity { nodes: 65536, rules: 65536, flows: 262_144 });
+}
+
+#[test]
+fn ports_are_numbered_as_they_appear_in_pairs() {
+    let gateway = parse(MINIMAL).unwrap().gateway;
+    let names: Vec<_> = gateway.ports().map(|(index, port)| (index.0, &*port.name)).collect();
+    assert_eq!(names, [(0, "inside"), (1, "outside")]);
+    assert_eq!(gateway.port("outside"), Some(PortIndex(1)));
+    assert_eq!(gateway.port("backside"), None);
+    let modes: Vec<_> = gateway.ports().map(|(_, port)| port.xdp).collect();
+    assert_eq!(modes, [Xdp::Native, Xdp::Generic]);
+    assert_eq!(Gateway::peer(PortIndex(0)), PortIndex(1));
+    assert_eq!(Gateway::peer(PortIndex(3)), PortIndex(2));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_at_its_line() {
+    let name = |name: &str| name.to_owned();
+    let rows = [
+        (swap("\"bridge\"", "\"router\""), (3, Problem::Router)),
+        (swap("[[\"inside\", \"outside\"]]", "[]"), (2, Problem::NoPairs)),
+        (swap("\"outside\"]", "\"inside\"]"), (4, Problem::PortTwice { name: name("inside") })),
+        (swap("\"outside\"]", "\"dmz\"]"), (4, Problem::UnknownPort { name: name("dmz") })),
+        (swap("\"eth1\"", "\"eth2\""), (6, Problem::InterfaceTwice { name: name("eth2") })),
+        (swap("\"eth1\"", "\"eth 1\""), (9, Problem::InterfaceName { name: name("eth 1") })),
+        (
+            swap("\"eth1\"", "\"sixteen-bytes-16\""),
+            (9, Problem::InterfaceName { name: name("sixteen-bytes-16") }),
+        ),
+        (
+            problem(&format!("{MINIMAL}[port.spare]\ninterface = \"eth3\"")),
+            (10, Problem::PortAlone { name: name("spare") }),
+        ),
+        (
+            problem(&format!("{MINIMAL}[capacity]\nflows = 0")),
+            (11, Problem::Capacity { what: "flows", value: 0, minimum: 1, maximum: 1 << 24 }),
+        ),
+        (
+            problem(&format!("{MINIMAL}[state]\ndirectory = \"cordon\"")),
+            (11, Problem::RelativePath { path: "cordon".into() }),
+        ),
+        (problem(&format!("{MINIMAL}[control]\ngroup = \" \"")), (11, Problem::NoGroup)),
+    ];
+    for (found, expected) in rows {
+        assert_eq!(found, expected);
+        assert!(found.1.hint().is_some(), "{found:?}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_at_its_line() {
+    let (line, problem) = swap("xdp =", "xpd =");
+    assert_eq!(line, 7);
+    assert!(problem.to_string().contains("xpd"), "{problem}");
+}
+
+#[test]
+fn a_gateway_has_at_most_64_ports() {
+    let pairs: Vec<_> = (0..33).map(|pair| format!("[\"a{pair}\", \"b{pair}\"]")).collect();
+    let text = format!("[gateway]\nmode = \"bridge\"\npairs = [{}]", pairs.join(", "));
+    assert_eq!(problem(&text), (1, Problem::TooManyPorts { count: 66 }));
+}
+
+#[test]
+fn an_error_is_one_sentence_with_a_place() {
+    let error = parse(&MINIMAL.replace("bridge", "router")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cordon.toml:3: mode \"router\" is not in this version, which bridges only"
+    );
+    let error = Config::load(Path::new("/nowhere/cordon.toml")).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read the configuration /nowhere/cordon.toml");
+}
