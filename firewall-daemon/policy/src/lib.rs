@@ -1,0 +1,23 @@
+//! The policy language: from the TOML files of a hospital to the image that the kernel reads.
+//!
+//! [`Sources::read`] -> [`resolve`](resolve()) -> [`compile`](compile()); each step takes the value
+//! that the one before it made. [`Change`] tells two policies apart. Nothing here reads a clock or a
+//! socket, and after [`Sources::read`] no file either.
+
+pub mod change;
+pub mod compile;
+pub mod diagnostic;
+pub mod model;
+pub mod resolve;
+pub mod source;
+mod spec;
+mod suggest;
+
+pub use change::{Change, Difference};
+pub use compile::{
+    Capacity, CompileError, Image, Names, SequentialSlots, SlotSource, compile, lines_for,
+};
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity, Style};
+pub use model::Policy;
+pub use resolve::{Ports, Resolved, resolve};
+pub use source::{ReadError, Sources};

@@ -1,0 +1,285 @@
+//! From what is written to what is meant: every name looked up, every value checked, and every
+//! complaint collected before the first is shown.
+
+mod applications;
+mod gateways;
+mod networks;
+mod nodes;
+mod ports;
+mod rules;
+mod subnetworks;
+mod values;
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, Span, quote};
+use crate::model::{
+    Application, Expectation, Expected, Inventory, Node, Parts, Policy, Protocol, Rule, Subnetwork,
+};
+use crate::source::Sources;
+use crate::spec::{self, Spec, Text, Texts};
+use crate::suggest::did_you_mean;
+use networks::Written;
+pub(crate) use networks::mapped_length;
+use nodes::Claims;
+use ports::PortNames;
+pub use ports::Ports;
+use values::Problem;
+
+/// A valid policy and what someone should look at.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The policy.
+    pub policy: Policy,
+    /// Warnings only.
+    pub warnings: Diagnostics,
+}
+
+/// Reads a policy for a gateway with those ports.
+///
+/// # Errors
+/// Everything that is wrong with it, warnings included, in the order of the text. Expectations are
+/// tried only on a policy that is valid otherwise.
+pub fn resolve(sources: &Sources, ports: &Ports) -> Result<Resolved, Diagnostics> {
+    let spec::Read { spec, found, is_broken } = spec::read(sources);
+    if is_broken {
+        return Err(Diagnostics::sorted(found));
+    }
+    let mut resolver = Resolver::new(ports, found);
+    resolver.resolve(&spec);
+    resolver.finish(sources)
+}
+
+/// What can be defined by name.
+#[derive(Clone, Copy)]
+enum What {
+    Subnetwork,
+    Node,
+    Application,
+    Rule,
+}
+
+impl What {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Subnetwork => "subnetwork",
+            Self::Node => "node",
+            Self::Application => "application",
+            Self::Rule => "rule",
+        }
+    }
+}
+
+/// Each name's place in its list and in the text, by [`What`] it names.
+#[derive(Default)]
+struct NameLists<'s>([HashMap<&'s str, (u32, Span)>; 4]);
+
+impl<'s> NameLists<'s> {
+    fn of(&self, what: What) -> &HashMap<&'s str, (u32, Span)> {
+        &self.0[what as usize]
+    }
+}
+
+struct Resolver<'s> {
+    found: Vec<Diagnostic>,
+    ports: PortNames<'s>,
+    names: NameLists<'s>,
+    claims: Claims<'s>,
+    /// Roles of nodes whose subnetwork is not known: selectors may mean them.
+    lost_roles: Vec<&'s str>,
+    subnetworks: Vec<Subnetwork>,
+    /// The networks of all subnetworks and where they stand.
+    networks: Vec<Written>,
+    /// None: its subnetwork is not known.
+    nodes: Vec<Option<Node>>,
+    roles: Roles<'s>,
+    applications: Vec<Application>,
+    is_application_used: Vec<bool>,
+    rules: Vec<Rule>,
+    /// Where a subnetwork is first selected with `/any`.
+    any: HashMap<u32, Span>,
+    expectations: Vec<Expectation>,
+}
+
+/// The names of roles, kept once, and the subnetworks whose nodes have them.
+#[derive(Default)]
+struct Roles<'s> {
+    names: HashMap<&'s str, Arc<str>>,
+    held: HashSet<(u32, &'s str)>,
+}
+
+impl<'s> Resolver<'s> {
+    fn new(ports: &'s Ports, found: Vec<Diagnostic>) -> Self {
+        Self {
+            found,
+            ports: PortNames::new(ports),
+            names: NameLists::default(),
+            claims: Claims::default(),
+            lost_roles: Vec::new(),
+            subnetworks: Vec::new(),
+            networks: Vec::new(),
+            nodes: Vec::new(),
+            roles: Roles::default(),
+            applications: Vec::new(),
+            is_application_used: Vec::new(),
+            rules: Vec::new(),
+            any: HashMap::new(),
+            expectations: Vec::new(),
+        }
+    }
+
+    fn resolve(&mut self, spec: &'s Spec<'s>) {
+        for subnetwork in &spec.subnetworks {
+            self.subnetwork(subnetwork);
+        }
+        self.check_overlaps();
+        for node in &spec.nodes {
+            self.node(node);
+        }
+        self.warn_of_bare_addresses();
+        for application in &spec.applications {
+            self.application(application);
+        }
+        for rule in &spec.rules {
+            self.rule(rule);
+        }
+        self.check_any();
+        for expectation in &spec.expectations {
+            self.expectation(expectation);
+        }
+        self.warn_of_the_unused();
+    }
+
+    fn finish(mut self, sources: &Sources) -> Result<Resolved, Diagnostics> {
+        let has_errors = |found: &[Diagnostic]| {
+            found.iter().any(|diagnostic| diagnostic.severity() == Severity::Error)
+        };
+        if has_errors(&self.found) {
+            return Err(Diagnostics::sorted(self.found));
+        }
+        let parts = Parts {
+            digest: sources.digest(),
+            ports: self.ports.into_names(),
+            subnetworks: self.subnetworks,
+            nodes: self.nodes.into_iter().flatten().collect(),
+            applications: self.applications,
+            rules: self.rules,
+            expectations: self.expectations,
+            gateways: Vec::new(),
+        };
+        let mut policy = Policy { parts };
+        policy.parts.gateways = gateways::find(&policy, &mut self.found);
+        try_expectations(&policy, &mut self.found);
+        if has_errors(&self.found) {
+            return Err(Diagnostics::sorted(self.found));
+        }
+        Ok(Resolved { policy, warnings: Diagnostics::sorted(self.found) })
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.found.push(diagnostic);
+    }
+
+    /// The value, or a complaint about it.
+    fn accept<T>(&mut self, code: Code, span: Span, value: Result<T, Problem>) -> Option<T> {
+        match value {
+            Ok(value) => Some(value),
+            Err(Problem { message, help }) => {
+                self.report(Diagnostic { help, ..Diagnostic::at(code, span, message) });
+                None
+            }
+        }
+    }
+
+    /// Enters a name into its list, or complains that it is there already.
+    fn define(&mut self, what: What, index: usize, name: &'s Text<'s>) {
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        match self.names.0[what as usize].entry(&name.value) {
+            Entry::Vacant(entry) => {
+                entry.insert((index, name.span));
+            }
+            Entry::Occupied(entry) => {
+                let (_, first) = *entry.get();
+                let message =
+                    format!("the {} {} is defined twice", what.word(), quote(&name.value));
+                self.report(
+                    Diagnostic::at(Code::DuplicateName, name.span, message)
+                        .related(first, "first defined here")
+                        .help("keep one of them, or give this one another name"),
+                );
+            }
+        }
+    }
+
+    /// The place of a name in its list, or a complaint that there is none.
+    fn look_up(&mut self, what: What, name: &str, span: Span) -> Option<u32> {
+        if let Some(&(index, _)) = self.names.of(what).get(name) {
+            return Some(index);
+        }
+        let code = match what {
+            What::Subnetwork => Code::UnknownSubnetwork,
+            What::Node => Code::UnknownNode,
+            What::Application | What::Rule => Code::UnknownApplication,
+        };
+        let message = format!("there is no {} {}", what.word(), quote(name));
+        let help = did_you_mean(name, self.names.of(what).keys().copied(), self.found.len());
+        self.report(Diagnostic { help, ..Diagnostic::at(code, span, message) });
+        None
+    }
+
+    /// The items of a list, a complaint about each that stands there twice.
+    fn distinct(&mut self, list: Option<&'s Texts<'s>>) -> Vec<&'s Text<'s>> {
+        let mut seen = HashSet::new();
+        let mut items = Vec::new();
+        for item in list.iter().flat_map(|list| &list.value) {
+            if seen.insert(&*item.value) {
+                items.push(item);
+            } else {
+                let message = format!("{} stands here twice", quote(&item.value));
+                self.report(Diagnostic::at(Code::Repeated, item.span, message));
+            }
+        }
+        items
+    }
+}
+
+fn inventory(
+    description: Option<&Text<'_>>,
+    organisation: Option<&Text<'_>>,
+    responsible: Option<&Text<'_>>,
+) -> Inventory {
+    let [description, organisation, responsible] =
+        [description, organisation, responsible].map(owned);
+    Inventory { description, organisation, responsible }
+}
+
+fn owned(text: Option<&Text<'_>>) -> Option<String> {
+    text.map(|text| text.value.clone().into_owned())
+}
+
+fn try_expectations(policy: &Policy, found: &mut Vec<Diagnostic>) {
+    for expectation in policy.expectations() {
+        let Some((protocol, port)) = policy.contradiction(expectation) else { continue };
+        let part = match protocol {
+            Protocol::Tcp => format!("TCP port {port}"),
+            Protocol::Udp => format!("UDP port {port}"),
+            Protocol::Echo => "echo".to_owned(),
+        };
+        let Expectation { from, to, application, verdict, span } = expectation;
+        let (from, to) = (&policy.node(*from).name, &policy.node(*to).name);
+        let application = &policy.application(*application).name;
+        let (message, help) = match verdict {
+            Expected::Pass => (
+                format!("no rule lets `{from}` open `{application}` to `{to}`: {part}"),
+                "add a rule, or expect `drop`",
+            ),
+            Expected::Drop => (
+                format!("a rule lets `{from}` open `{application}` to `{to}`: {part}"),
+                "narrow the rule, or expect `pass`",
+            ),
+        };
+        found.push(Diagnostic::at(Code::ExpectationFailed, *span, message).help(help));
+    }
+}

@@ -1,0 +1,202 @@
+//! `[node.NAME]`
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use firewall_common::image::MacBinding;
+use firewall_common::{Addr, Mac};
+
+use super::{Resolver, What, inventory, owned, values};
+use crate::diagnostic::{Code, Diagnostic, Span, quote};
+use crate::model::{Authentication, Node, SubnetworkId};
+use crate::spec::{NodeSpec, Text};
+
+/// Which node an address belongs to, and where that is said.
+#[derive(Default)]
+pub(super) struct Claims<'s> {
+    addresses: HashMap<Addr, (Span, &'s str)>,
+    macs: HashMap<Mac, (Span, String)>,
+}
+
+impl<'s> Claims<'s> {
+    /// The router MACs, before any node's.
+    pub(super) fn router(&mut self, mac: Mac, span: Span, subnetwork: &str) {
+        self.macs.entry(mac).or_insert_with(|| (span, format!("a router of `{subnetwork}`")));
+    }
+}
+
+impl<'s> Resolver<'s> {
+    pub(super) fn node(&mut self, spec: &'s NodeSpec<'s>) {
+        let NodeSpec { name, description, organisation, responsible, .. } = spec;
+        self.accept(Code::InvalidName, name.span, values::name(&name.value));
+        let index = self.nodes.len();
+        self.define(What::Node, index, name);
+        let subnetwork = spec.subnetwork.as_ref().and_then(|text| {
+            self.look_up(What::Subnetwork, &text.value, text.span).map(SubnetworkId)
+        });
+        let mut addresses = Vec::new();
+        for text in self.distinct(spec.addresses.as_ref()) {
+            addresses.extend(self.address(&name.value, subnetwork, text));
+        }
+        let mac = spec.mac.as_ref().and_then(|text| self.mac(&name.value, text));
+        let roles = self.node_roles(spec, subnetwork);
+        let authentication = spec.authentication.as_ref().and_then(|text| {
+            let words = Authentication::ALL.map(|way| (way.name(), way));
+            let value = values::word("authentication", &text.value, &words);
+            self.accept(Code::InvalidAuthentication, text.span, value)
+        });
+        self.nodes.push(subnetwork.map(|subnetwork| Node {
+            name: Arc::from(&*name.value),
+            inventory: inventory(description.as_ref(), organisation.as_ref(), responsible.as_ref()),
+            subnetwork,
+            kind: owned(spec.kind.as_ref()),
+            addresses,
+            mac: match mac {
+                Some(mac) => MacBinding::Exact(mac),
+                None if self.subnetworks[subnetwork.index()].routers.is_empty() => MacBinding::Any,
+                None => MacBinding::Router,
+            },
+            roles,
+            authentication: authentication.unwrap_or_default(),
+            span: name.span,
+        }));
+    }
+
+    fn address(
+        &mut self,
+        node: &'s str,
+        subnetwork: Option<SubnetworkId>,
+        text: &'s Text<'s>,
+    ) -> Option<Addr> {
+        let value = values::address(&text.value);
+        let address = self.accept(Code::InvalidAddress, text.span, value)?;
+        if let Some(subnetwork) = subnetwork {
+            self.check_place(address, subnetwork, text.span);
+        }
+        match self.claims.addresses.entry(address.into()) {
+            Entry::Vacant(entry) => {
+                entry.insert((text.span, node));
+                Some(address.into())
+            }
+            Entry::Occupied(entry) => {
+                let &(first, owner) = entry.get();
+                let message = format!("{address} belongs to `{owner}` already");
+                self.report(
+                    Diagnostic::at(Code::DuplicateAddress, text.span, message)
+                        .related(first, "first claimed here"),
+                );
+                None
+            }
+        }
+    }
+
+    fn check_place(&mut self, address: IpAddr, subnetwork: SubnetworkId, span: Span) {
+        let subnetwork = &self.subnetworks[subnetwork.index()];
+        let networks = &subnetwork.networks;
+        // Without networks there is nothing to compare with, and that has been said.
+        if networks.is_empty() {
+            return;
+        }
+        let Some(network) = networks.iter().find(|network| network.contains(&address)) else {
+            let name = quote(&subnetwork.name);
+            let message = format!("{address} lies in no network of {name}");
+            let networks: Vec<String> = networks.iter().take(8).map(ToString::to_string).collect();
+            let help = format!("its networks are {}", networks.join(", "));
+            let related = subnetwork.span;
+            self.report(
+                Diagnostic::at(Code::AddressOutsideSubnetwork, span, message)
+                    .related(related, "the subnetwork")
+                    .help(help),
+            );
+            return;
+        };
+        if let Some(kind) = values::border(address, *network) {
+            let message = format!("{address} is the {kind} address of {network}");
+            self.report(Diagnostic::at(Code::InvalidAddress, span, message));
+        }
+    }
+
+    fn mac(&mut self, node: &str, text: &Text<'_>) -> Option<Mac> {
+        let mac = self.accept(Code::InvalidMac, text.span, values::mac(&text.value))?;
+        match self.claims.macs.entry(mac) {
+            Entry::Vacant(entry) => {
+                entry.insert((text.span, quote(node)));
+            }
+            Entry::Occupied(entry) => {
+                let (first, owner) = entry.get();
+                let diagnostic = Diagnostic::at(
+                    Code::DuplicateMac,
+                    text.span,
+                    format!("{mac} is {owner}'s already"),
+                );
+                let diagnostic = diagnostic
+                    .related(*first, "first claimed here")
+                    .help("a device with several addresses is one node that lists them all");
+                self.report(diagnostic);
+            }
+        }
+        Some(mac)
+    }
+
+    fn node_roles(
+        &mut self,
+        spec: &'s NodeSpec<'s>,
+        subnetwork: Option<SubnetworkId>,
+    ) -> Vec<Arc<str>> {
+        let mut roles = Vec::new();
+        for text in self.distinct(spec.roles.as_ref()) {
+            let role: &'s str = &text.value;
+            self.accept(Code::InvalidName, text.span, values::name(role));
+            if role == "any" || role == "*" {
+                let message = format!("{} cannot be the name of a role", quote(role));
+                let help = "`SUBNETWORK/any` and `SUBNETWORK/*` have a meaning of their own";
+                self.report(Diagnostic::at(Code::ReservedRole, text.span, message).help(help));
+            }
+            match subnetwork {
+                Some(subnetwork) => {
+                    self.roles.held.insert((subnetwork.0, role));
+                }
+                None => self.lost_roles.push(role),
+            }
+            let kept = self.roles.names.entry(role).or_insert_with(|| Arc::from(role));
+            roles.push(kept.clone());
+        }
+        roles.sort_unstable();
+        roles
+    }
+
+    /// One warning for each subnetwork: there may be thousands of nodes.
+    pub(super) fn warn_of_bare_addresses(&mut self) {
+        let mut bare: Vec<(&Node, usize)> = Vec::new();
+        let mut places: HashMap<SubnetworkId, usize> = HashMap::new();
+        for node in self.nodes.iter().flatten() {
+            match node.mac {
+                MacBinding::Any => {
+                    let place = *places.entry(node.subnetwork).or_insert(bare.len());
+                    match bare.get_mut(place) {
+                        Some((_, others)) => *others += 1,
+                        None => bare.push((node, 0)),
+                    }
+                }
+                MacBinding::Exact(_) | MacBinding::Router => {}
+            }
+        }
+        let warnings = bare.into_iter().map(|(node, others)| {
+            let name = &node.name;
+            let message = match others {
+                0 => format!("`{name}` is known by its address only"),
+                1 => format!("`{name}` and another node are known by their addresses only"),
+                _ => format!("`{name}` and {others} other nodes are known by their addresses only"),
+            };
+            let help = format!(
+                "give `mac`, or list the `routers` of `{}` if its nodes are behind them",
+                self.subnetworks[node.subnetwork.index()].name
+            );
+            Diagnostic::at(Code::AddressOnly, node.span, message).help(help)
+        });
+        let warnings: Vec<_> = warnings.collect();
+        self.found.extend(warnings);
+    }
+}

@@ -1,0 +1,260 @@
+//! `[[allow]]` and `[[expect]]`
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Resolver, What, owned, values};
+use crate::diagnostic::{Code, Diagnostic, Span, quote};
+use crate::model::{ApplicationId, Expectation, Expected, NodeId, Rule, Selector, SubnetworkId};
+use crate::spec::{ExpectationSpec, RuleSpec, Text, Texts};
+use crate::suggest::did_you_mean;
+
+/// The subnetworks that one end of a rule names, and where first.
+type Ends = Vec<(SubnetworkId, Span)>;
+
+impl<'s> Resolver<'s> {
+    pub(super) fn rule(&mut self, spec: &'s RuleSpec<'s>) {
+        let RuleSpec { span, name, description, from, to, applications, essential } = spec;
+        if let Some(name) = name {
+            self.accept(Code::InvalidName, name.span, values::title(&name.value));
+            let index = self.rules.len();
+            self.define(What::Rule, index, name);
+        }
+        let (from, senders) = self.selectors(from.as_ref());
+        let (to, receivers) = self.selectors(to.as_ref());
+        self.warn_of_any_source(spec);
+        self.check_ways(&senders, &receivers);
+        let mut ids = Vec::new();
+        for text in self.distinct(applications.as_ref()) {
+            ids.extend(self.application_id(text));
+        }
+        self.rules.push(Rule {
+            name: Arc::from(name.as_ref().map_or("", |name| &*name.value)),
+            description: owned(description.as_ref()),
+            from,
+            to,
+            applications: ids,
+            essential: *essential,
+            span: name.as_ref().map_or(*span, |name| name.span),
+        });
+    }
+
+    pub(super) fn expectation(&mut self, spec: &'s ExpectationSpec<'s>) {
+        let ExpectationSpec { span, from, to, application, verdict } = spec;
+        let from = from.as_ref().and_then(|text| Some((self.node_id(text)?, text.span)));
+        let to = to.as_ref().and_then(|text| Some((self.node_id(text)?, text.span)));
+        let application = application.as_ref().and_then(|text| self.application_id(text));
+        let verdict = verdict.as_ref().and_then(|text| {
+            let words = [("pass", Expected::Pass), ("drop", Expected::Drop)];
+            let value = values::word("verdict", &text.value, &words);
+            self.accept(Code::InvalidVerdict, text.span, value)
+        });
+        let (Some((from, from_span)), Some((to, to_span))) = (from, to) else { return };
+        let place = |id: NodeId, span| {
+            let node = self.nodes.get(id.index())?.as_ref()?;
+            Some(vec![(node.subnetwork, span)])
+        };
+        if let (Some(sender), Some(receiver)) = (place(from, from_span), place(to, to_span)) {
+            self.check_within(&sender, &receiver);
+        }
+        if let (Some(application), Some(verdict)) = (application, verdict) {
+            let span = *span;
+            self.expectations.push(Expectation { from, to, application, verdict, span });
+        }
+    }
+
+    fn application_id(&mut self, text: &'s Text<'s>) -> Option<ApplicationId> {
+        let index = self.look_up(What::Application, &text.value, text.span)?;
+        let id = ApplicationId(index);
+        if let Some(is_used) = self.is_application_used.get_mut(id.index()) {
+            *is_used = true;
+        }
+        Some(id)
+    }
+
+    fn node_id(&mut self, text: &'s Text<'s>) -> Option<NodeId> {
+        self.look_up(What::Node, &text.value, text.span).map(NodeId)
+    }
+
+    /// The selectors of one end, and where they lead as far as that is known.
+    fn selectors(&mut self, texts: Option<&'s Texts<'s>>) -> (Vec<Selector>, Ends) {
+        let mut selectors = Vec::new();
+        let mut ends: Ends = Vec::new();
+        for text in self.distinct(texts) {
+            let selector = match text.value.split_once('/') {
+                Some((subnetwork, nodes)) => self.group(text, subnetwork, nodes),
+                None => self.single(text),
+            };
+            let Some(selector) = selector else { continue };
+            let subnetwork = match &selector {
+                Selector::Node(id) => {
+                    self.nodes.get(id.index()).and_then(Option::as_ref).map(|node| node.subnetwork)
+                }
+                Selector::Role(subnetwork, _)
+                | Selector::Declared(subnetwork)
+                | Selector::Any(subnetwork) => Some(*subnetwork),
+            };
+            if let Some(subnetwork) = subnetwork
+                && !ends.iter().any(|(known, _)| *known == subnetwork)
+            {
+                ends.push((subnetwork, text.span));
+            }
+            selectors.push(selector);
+        }
+        (selectors, ends)
+    }
+
+    /// `NODE`
+    fn single(&mut self, text: &'s Text<'s>) -> Option<Selector> {
+        let name = &*text.value;
+        let is_known = |what| self.names.of(what).contains_key(name);
+        if !is_known(What::Node) && is_known(What::Subnetwork) {
+            let message = format!("{} is a subnetwork, not a node", quote(name));
+            self.report(
+                Diagnostic::at(Code::UnknownNode, text.span, message)
+                    .help(format!("its declared nodes are `{name}/*`")),
+            );
+            return None;
+        }
+        self.node_id(text).map(Selector::Node)
+    }
+
+    /// `SUBNETWORK/ROLE`, `SUBNETWORK/*` or `SUBNETWORK/any`
+    fn group(
+        &mut self,
+        text: &'s Text<'s>,
+        subnetwork: &'s str,
+        nodes: &'s str,
+    ) -> Option<Selector> {
+        if subnetwork.is_empty() || nodes.is_empty() || nodes.contains('/') {
+            let message = format!("{} selects nothing", quote(&text.value));
+            self.report(
+                Diagnostic::at(Code::InvalidSelector, text.span, message)
+                    .help("write NODE, SUBNETWORK/ROLE, SUBNETWORK/* or SUBNETWORK/any"),
+            );
+            return None;
+        }
+        let index = self.look_up(What::Subnetwork, subnetwork, text.span)?;
+        let id = SubnetworkId(index);
+        match nodes {
+            "any" => {
+                self.any.entry(index).or_insert(text.span);
+                Some(Selector::Any(id))
+            }
+            "*" => {
+                let mut nodes = self.nodes.iter();
+                // A node that got lost may be meant.
+                let is_met =
+                    nodes.any(|node| node.as_ref().is_none_or(|node| node.subnetwork == id));
+                if !is_met {
+                    let message = format!("`{subnetwork}` has no declared nodes");
+                    let help = format!("`{subnetwork}/any` selects every address in its networks");
+                    let diagnostic = Diagnostic::at(Code::EmptySelector, text.span, message);
+                    self.report(diagnostic.help(help));
+                }
+                Some(Selector::Declared(id))
+            }
+            role => {
+                if !self.roles.held.contains(&(index, role)) && !self.lost_roles.contains(&role) {
+                    self.report_empty_role(text, id, subnetwork, role);
+                }
+                let role = self.roles.names.get(role).cloned().unwrap_or_else(|| Arc::from(role));
+                Some(Selector::Role(id, role))
+            }
+        }
+    }
+
+    fn report_empty_role(
+        &mut self,
+        text: &Text<'_>,
+        subnetwork: SubnetworkId,
+        name: &str,
+        role: &str,
+    ) {
+        let held = self.roles.held.iter();
+        let mut roles: Vec<&str> =
+            held.filter(|(index, _)| *index == subnetwork.0).map(|(_, role)| *role).collect();
+        roles.sort_unstable();
+        let suggestion = did_you_mean(role, roles.iter().copied(), self.found.len());
+        let help = suggestion.or_else(|| {
+            roles.truncate(8);
+            (!roles.is_empty()).then(|| format!("its nodes have the roles {}", roles.join(", ")))
+        });
+        let message = format!("no node of {} has the role {}", quote(name), quote(role));
+        let diagnostic = Diagnostic::at(Code::EmptySelector, text.span, message);
+        self.report(Diagnostic { help, ..diagnostic });
+    }
+
+    fn warn_of_any_source(&mut self, spec: &'s RuleSpec<'s>) {
+        for text in spec.from.iter().flat_map(|from| &from.value) {
+            let Some((subnetwork, "any")) = text.value.split_once('/') else { continue };
+            let message = format!("any address in {} may use this rule", quote(subnetwork));
+            self.report(
+                Diagnostic::at(Code::AnySource, text.span, message)
+                    .help("declare the nodes that need it, and select them"),
+            );
+        }
+    }
+
+    fn check_ways(&mut self, senders: &Ends, receivers: &Ends) {
+        self.check_within(senders, receivers);
+        for &(from, _) in senders {
+            for &(to, span) in receivers {
+                let [one, other] = [from, to].map(|id| {
+                    let subnetwork = &self.subnetworks[id.index()];
+                    (subnetwork.name.clone(), subnetwork.port)
+                });
+                if from == to || self.ports.connects(one.1, other.1) {
+                    continue;
+                }
+                let message = format!("there is no way from `{}` to `{}`", one.0, other.0);
+                let label = if one.1 == other.1 {
+                    format!("both lie behind port `{}`", self.ports.name(one.1))
+                } else {
+                    let [one, other] = [one.1, other.1].map(|port| self.ports.name(port));
+                    format!("the ports `{one}` and `{other}` are no pair")
+                };
+                let help = "rules cross the gateway from one port of a pair to the other";
+                let diagnostic = Diagnostic::at(Code::NoWay, span, message);
+                self.report(diagnostic.label(label).help(help));
+            }
+        }
+    }
+
+    fn check_within(&mut self, senders: &Ends, receivers: &Ends) {
+        for &(id, from) in senders {
+            let Some(&(_, to)) = receivers.iter().find(|(receiver, _)| *receiver == id) else {
+                continue;
+            };
+            let name = &self.subnetworks[id.index()].name;
+            let message = format!("both ends lie in `{name}`");
+            self.report(
+                Diagnostic::at(Code::WithinSubnetwork, to, message)
+                    .related(from, "the other end")
+                    .help("what stays within a subnetwork does not cross the gateway"),
+            );
+        }
+    }
+
+    pub(super) fn warn_of_the_unused(&mut self) {
+        let unused = self.applications.iter().zip(&self.is_application_used);
+        let unused = unused.filter(|(_, is_used)| !**is_used).map(|(application, _)| {
+            let message = format!("no rule uses the application `{}`", application.name);
+            Diagnostic::at(Code::UnusedApplication, application.span, message)
+        });
+        let mut warnings: Vec<Diagnostic> = unused.collect();
+        let met: HashSet<SubnetworkId> =
+            self.nodes.iter().flatten().map(|node| node.subnetwork).collect();
+        for (index, subnetwork) in (0_u32..).zip(&self.subnetworks) {
+            if met.contains(&SubnetworkId(index)) || self.any.contains_key(&index) {
+                continue;
+            }
+            let message = format!("`{}` has no nodes", subnetwork.name);
+            warnings.push(
+                Diagnostic::at(Code::EmptySubnetwork, subnetwork.span, message)
+                    .help("nothing can pass from or to it"),
+            );
+        }
+        self.found.extend(warnings);
+    }
+}

@@ -1,0 +1,276 @@
+//! The policy as it is written: every name and value with its place, nothing checked but the form.
+
+mod table;
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::source::Sources;
+use table::Table;
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) span: Span,
+}
+
+/// Text of the sources.
+pub(crate) type Text<'a> = At<Cow<'a, str>>;
+/// A list of texts; the span is the whole list's.
+pub(crate) type Texts<'a> = At<Vec<Text<'a>>>;
+
+/// All files as one document, in the order of the text. What is absent here was either left out or
+/// already complained about.
+#[derive(Debug, Default)]
+pub(crate) struct Spec<'a> {
+    pub(crate) subnetworks: Vec<SubnetworkSpec<'a>>,
+    pub(crate) nodes: Vec<NodeSpec<'a>>,
+    pub(crate) applications: Vec<ApplicationSpec<'a>>,
+    pub(crate) rules: Vec<RuleSpec<'a>>,
+    pub(crate) expectations: Vec<ExpectationSpec<'a>>,
+}
+
+/// `[subnetwork.NAME]`
+#[derive(Debug)]
+pub(crate) struct SubnetworkSpec<'a> {
+    pub(crate) name: Text<'a>,
+    pub(crate) description: Option<Text<'a>>,
+    pub(crate) organisation: Option<Text<'a>>,
+    pub(crate) responsible: Option<Text<'a>>,
+    pub(crate) criticality: Option<Text<'a>>,
+    pub(crate) port: Option<Text<'a>>,
+    pub(crate) vlan: Option<At<i64>>,
+    pub(crate) networks: Option<Texts<'a>>,
+    pub(crate) routers: Option<Texts<'a>>,
+}
+
+/// `[node.NAME]`
+#[derive(Debug)]
+pub(crate) struct NodeSpec<'a> {
+    pub(crate) name: Text<'a>,
+    pub(crate) description: Option<Text<'a>>,
+    pub(crate) organisation: Option<Text<'a>>,
+    pub(crate) responsible: Option<Text<'a>>,
+    pub(crate) subnetwork: Option<Text<'a>>,
+    pub(crate) kind: Option<Text<'a>>,
+    pub(crate) addresses: Option<Texts<'a>>,
+    pub(crate) mac: Option<Text<'a>>,
+    pub(crate) roles: Option<Texts<'a>>,
+    pub(crate) authentication: Option<Text<'a>>,
+}
+
+/// `[application.NAME]`
+#[derive(Debug)]
+pub(crate) struct ApplicationSpec<'a> {
+    pub(crate) name: Text<'a>,
+    pub(crate) description: Option<Text<'a>>,
+    pub(crate) tcp: Option<Texts<'a>>,
+    pub(crate) udp: Option<Texts<'a>>,
+    pub(crate) icmp: Option<Texts<'a>>,
+    /// It has no key that could name a port, malformed ones included.
+    pub(crate) is_empty: bool,
+}
+
+/// `[[allow]]`
+#[derive(Debug)]
+pub(crate) struct RuleSpec<'a> {
+    pub(crate) span: Span,
+    pub(crate) name: Option<Text<'a>>,
+    pub(crate) description: Option<Text<'a>>,
+    pub(crate) from: Option<Texts<'a>>,
+    pub(crate) to: Option<Texts<'a>>,
+    pub(crate) applications: Option<Texts<'a>>,
+    pub(crate) essential: bool,
+}
+
+/// `[[expect]]`
+#[derive(Debug)]
+pub(crate) struct ExpectationSpec<'a> {
+    pub(crate) span: Span,
+    pub(crate) from: Option<Text<'a>>,
+    pub(crate) to: Option<Text<'a>>,
+    pub(crate) application: Option<Text<'a>>,
+    pub(crate) verdict: Option<Text<'a>>,
+}
+
+/// What reading the form found.
+pub(crate) struct Read<'a> {
+    pub(crate) spec: Spec<'a>,
+    pub(crate) found: Vec<Diagnostic>,
+    /// Some file is not TOML: names may be missing, so nothing can be said about references.
+    pub(crate) is_broken: bool,
+}
+
+/// Reads every file.
+pub(crate) fn read(sources: &Sources) -> Read<'_> {
+    let mut spec = Spec::default();
+    let found = RefCell::default();
+    let (mut is_versioned, mut is_broken) = (false, false);
+    for (file, source) in sources.files().iter().enumerate() {
+        let (document, errors) = DeTable::parse_recoverable(&source.text);
+        if syntax(file, &source.text, &errors, &mut found.borrow_mut()) {
+            is_broken = true;
+            continue;
+        }
+        let place = Span { file, start: 0, end: 0 };
+        let document = Table::new("a policy", place, document.into_inner(), &found);
+        is_versioned |= document_of(document, &mut spec);
+    }
+    if !is_versioned && !is_broken {
+        let place = Span { file: 0, start: 0, end: 0 };
+        found.borrow_mut().push(
+            Diagnostic::at(Code::MissingVersion, place, "the policy does not say its version")
+                .help("start the first file with `version = 1`"),
+        );
+    }
+    Read { spec, found: found.into_inner(), is_broken }
+}
+
+/// Reports what the parser found; true if the file cannot be read any further. A name that is
+/// defined twice does not hide what else is wrong.
+fn syntax(
+    file: usize,
+    text: &str,
+    errors: &[toml::de::Error],
+    found: &mut Vec<Diagnostic>,
+) -> bool {
+    let mut is_broken = false;
+    let mut repeated_header = None;
+    for error in errors {
+        let range = error.span().unwrap_or_default();
+        let span = Span { file, start: range.start, end: range.end.max(range.start) };
+        if error.message() != "duplicate key" {
+            is_broken = true;
+            found.push(Diagnostic::at(Code::Syntax, span, sentence(error.message())));
+            continue;
+        }
+        // A repeated `[node.x]` makes its keys repeat too: the header is the one to show.
+        let before = text.get(..range.start).unwrap_or_default();
+        let header = before.rfind("\n[").map_or(0, |newline| newline + 1);
+        let is_header = !before.get(header..).unwrap_or_default().contains('\n');
+        if repeated_header == Some(header) {
+            continue;
+        }
+        if is_header {
+            repeated_header = Some(header);
+        }
+        let name = text.get(range).unwrap_or_default();
+        found.push(
+            Diagnostic::at(
+                Code::DuplicateName,
+                span,
+                format!("{} is defined twice", crate::diagnostic::quote(name)),
+            )
+            .help("keep one of them, or give this one another name"),
+        );
+    }
+    is_broken
+}
+
+/// The parser's words, on one line.
+fn sentence(message: &str) -> String {
+    message.replace('\n', " ")
+}
+
+fn document_of<'a>(mut document: Table<'a, '_>, spec: &mut Spec<'a>) -> bool {
+    let is_versioned = version(&mut document);
+    for (name, mut table) in document.tables("subnetwork", "a subnetwork") {
+        spec.subnetworks.push(SubnetworkSpec {
+            name,
+            description: table.text("description"),
+            organisation: table.text("organisation"),
+            responsible: table.text("responsible"),
+            criticality: table.text("criticality"),
+            port: table.required_text("port"),
+            vlan: table.integer("vlan"),
+            networks: table.required_texts("networks"),
+            routers: table.texts("routers"),
+        });
+        table.finish();
+    }
+    for (name, mut table) in document.tables("node", "a node") {
+        spec.nodes.push(NodeSpec {
+            name,
+            subnetwork: table.required_text("subnetwork"),
+            kind: table.text("kind"),
+            addresses: table.required_texts("addresses"),
+            mac: table.text("mac"),
+            roles: table.texts("roles"),
+            authentication: table.text("authentication"),
+            description: table.text("description"),
+            organisation: table.text("organisation"),
+            responsible: table.text("responsible"),
+        });
+        table.finish();
+    }
+    for (name, mut table) in document.tables("application", "an application") {
+        let is_empty = !["tcp", "udp", "icmp"].iter().any(|key| table.has(key));
+        spec.applications.push(ApplicationSpec {
+            name,
+            tcp: table.texts("tcp"),
+            udp: table.texts("udp"),
+            icmp: table.texts("icmp"),
+            description: table.text("description"),
+            is_empty,
+        });
+        table.finish();
+    }
+    for mut table in document.array("allow", "a rule") {
+        spec.rules.push(RuleSpec {
+            span: table.span,
+            name: table.required_text("name"),
+            from: table.required_texts("from"),
+            to: table.required_texts("to"),
+            applications: table.required_texts("applications"),
+            essential: table.flag("essential").unwrap_or(false),
+            description: table.text("description"),
+        });
+        table.finish();
+    }
+    for mut table in document.array("expect", "an expectation") {
+        spec.expectations.push(ExpectationSpec {
+            span: table.span,
+            from: table.required_text("from"),
+            to: table.required_text("to"),
+            application: table.required_text("application"),
+            verdict: table.required_text("verdict"),
+        });
+        table.finish();
+    }
+    document.finish();
+    is_versioned
+}
+
+/// Whether this file says a version, even a wrong one.
+fn version(document: &mut Table<'_, '_>) -> bool {
+    let is_versioned = document.has("version");
+    if let Some(version) = document.integer("version")
+        && version.value != 1
+    {
+        document.report(
+            Diagnostic::at(
+                Code::UnsupportedVersion,
+                version.span,
+                format!("version {} of the policy language is not known", version.value),
+            )
+            .help("this program reads `version = 1`"),
+        );
+    }
+    is_versioned
+}
+
+pub(crate) fn type_name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
