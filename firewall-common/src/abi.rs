@@ -168,8 +168,9 @@ impl NodeState {
     /// Grants, renews or (0) ends the lease; the isolation stays.
     #[cfg(not(target_arch = "bpf"))]
     pub fn set_lease_end(&self, end: Ticks) {
-        let isolated = self.0.load() & ISOLATED;
-        self.0.store(end.0 & !ISOLATED | isolated);
+        let renew = |word| Some(end.0 & !ISOLATED | word & ISOLATED);
+        let renewed = self.0.atomic().fetch_update(SeqCst, SeqCst, renew);
+        debug_assert!(renewed.is_ok(), "the closure never refuses");
     }
 }
 

@@ -1,5 +1,7 @@
 //! Network and link addresses as they lie on the wire.
 
+const _: () = assert!(cfg!(target_endian = "little"), "the words below are little-endian");
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An IP address, 16 bytes in network order; IPv4 is stored v4-mapped (RFC 4291, 2.5.5.2).
@@ -33,6 +35,12 @@ impl Addr {
     pub const fn from_v4(bytes: [u8; 4]) -> Self {
         let [a, b, c, d] = bytes;
         Self { words: [0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])] }
+    }
+
+    /// From 4 bytes in network order, read natively.
+    #[inline(always)]
+    pub const fn from_v4_word(word: u32) -> Self {
+        Self { words: [0, 0xffff_0000 | (word as u64) << 32] }
     }
 
     /// From the two words of [`Addr::words`].

@@ -2,8 +2,10 @@
 
 use crate::abi::{Publication, Stop};
 use crate::flow::{Advance, End, Flow, FlowKey, Grant, Segment, Sender, Signature, State, other};
+use crate::frame::wire;
 use crate::identity::{Speaker, View};
-use crate::parse::{self, Network, Transport, ethertype, protocol};
+use crate::parse::{self, Link, Network, Transport, ethertype, protocol};
+use crate::word::Word64;
 use crate::{
     Addr, DropReason, Frame, Generation, PassReason, Port, RuleSlot, Service, SubnetworkSlot,
     Tables, Ticks, Vlan, guard,
@@ -32,21 +34,15 @@ where
     }
     let Publication { half, generation, .. } = publication;
     let link = parse::link(frame, tables.port())?;
-    note.signature = link.signature;
-    note.ethertype = link.ethertype;
+    note.link(&link);
     let moment = Moment { stop, half, generation, now };
-    match link.ethertype {
-        ethertype::ARP => guard::arp(frame, tables, &moment, note, link.payload),
-        ethertype::IPV4 => {
-            let network = parse::ipv4(frame, link.payload)?;
-            packet(frame, tables, &moment, note, &network)
-        }
-        ethertype::IPV6 => {
-            let network = parse::ipv6(frame, link.payload)?;
-            packet(frame, tables, &moment, note, &network)
-        }
-        _ => Err(DropReason::Ethertype),
-    }
+    let network = match link.ethertype {
+        ethertype::ARP => return guard::arp(frame, tables, &moment, note, link.payload),
+        ethertype::IPV4 => parse::ipv4(frame, link.payload)?,
+        ethertype::IPV6 => parse::ipv6(frame, link.payload)?,
+        _ => return Err(DropReason::Ethertype),
+    };
+    packet(frame, tables, &moment, note, &network)
 }
 
 /// What a decision is taken under; read once per frame.
@@ -85,23 +81,18 @@ pub struct Note {
     pub key: FlowKey,
     /// A flow being written before it enters a table.
     pub flow: Flow,
-    /// MACs, VLAN and port.
+    /// MACs, VLAN and port; the last frame's while [`Note::ethertype`] is zero.
     pub signature: Signature,
-    /// The sending node's slot.
-    pub source_node: u32,
-    /// The receiving node's slot.
-    pub destination_node: u32,
-    /// The EtherType, behind the tag.
-    pub ethertype: u16,
-    /// The sender's subnetwork.
-    pub source_subnetwork: u16,
-    /// The receiver's subnetwork.
-    pub destination_subnetwork: u16,
     /// Which end of `key` sent the frame.
     pub sender: Sender,
-    /// Whether `key` is this frame's.
-    pub has_key: bool,
+    /// Sender's node slot, receiver's in the upper half. Words that are stored one by one: LLVM
+    /// would make a call of memset for anything wider.
+    nodes: Word64,
+    /// EtherType, both subnetworks, [`NAMED`].
+    about: Word64,
 }
+
+const NAMED: u64 = 1 << 48;
 
 impl Default for Note {
     fn default() -> Self {
@@ -109,27 +100,24 @@ impl Default for Note {
             key: FlowKey::default(),
             flow: Flow::default(),
             signature: Signature::default(),
-            source_node: 0,
-            destination_node: 0,
-            ethertype: 0,
-            source_subnetwork: 0,
-            destination_subnetwork: 0,
             sender: Sender::Low,
-            has_key: false,
+            nodes: Word64::default(),
+            about: Word64::default(),
         }
     }
 }
 
 impl Note {
     #[inline(always)]
-    fn forget(&mut self) {
-        self.signature = Signature::default();
-        self.ethertype = 0;
-        self.has_key = false;
-        self.source_node = 0;
-        self.destination_node = 0;
-        self.source_subnetwork = 0;
-        self.destination_subnetwork = 0;
+    fn forget(&self) {
+        self.nodes.store(0);
+        self.about.store(0);
+    }
+
+    #[inline(always)]
+    fn link(&mut self, link: &Link) {
+        self.signature = link.signature;
+        self.about.store(link.ethertype as u64);
     }
 
     /// Keeps the flow key of the frame.
@@ -138,22 +126,53 @@ impl Note {
         let (key, sender) = FlowKey::of(source, destination, protocol, pair);
         self.key = key;
         self.sender = sender;
-        self.has_key = true;
+        self.about.store(self.about.load() | NAMED);
         sender
+    }
+
+    #[inline(always)]
+    fn unname(&self) {
+        self.about.store(self.about.load() & !NAMED);
     }
 
     /// Keeps who sent the frame.
     #[inline(always)]
-    pub fn sent_by(&mut self, speaker: &Speaker) {
-        self.source_node = speaker.party.node().0;
-        self.source_subnetwork = speaker.subnetwork.0;
+    pub fn sent_by(&self, speaker: &Speaker) {
+        self.nodes.store(speaker.party.node().0 as u64);
+        self.about.store(self.about.load() | (speaker.subnetwork.0 as u64) << 16);
     }
 
     /// Keeps who would receive it.
     #[inline(always)]
-    pub fn sent_to(&mut self, speaker: &Speaker) {
-        self.destination_node = speaker.party.node().0;
-        self.destination_subnetwork = speaker.subnetwork.0;
+    pub fn sent_to(&self, speaker: &Speaker) {
+        self.nodes.store(self.nodes.load() | (speaker.party.node().0 as u64) << 32);
+        self.about.store(self.about.load() | (speaker.subnetwork.0 as u64) << 32);
+    }
+
+    /// The frame's EtherType behind the tag; 0 if it was refused before.
+    #[inline(always)]
+    pub fn ethertype(&self) -> u16 {
+        (self.about.load() & 0xffff) as u16
+    }
+
+    /// Whether `key` and `sender` are this frame's.
+    #[inline(always)]
+    pub fn is_named(&self) -> bool {
+        self.about.load() & NAMED != 0
+    }
+
+    /// The slots of the sending and the receiving node.
+    #[inline(always)]
+    pub fn nodes(&self) -> (u32, u32) {
+        let nodes = self.nodes.load();
+        ((nodes & 0xffff_ffff) as u32, (nodes >> 32) as u32)
+    }
+
+    /// The subnetworks of the sender and of the receiver.
+    #[inline(always)]
+    pub fn subnetworks(&self) -> (u16, u16) {
+        let about = self.about.load();
+        ((about >> 16 & 0xffff) as u16, (about >> 32 & 0xffff) as u16)
     }
 }
 
@@ -205,7 +224,7 @@ where
     if let Transport::NeighbourDiscovery { kind } = transport {
         return guard::neighbour_discovery(frame, tables, moment, note, network, kind);
     }
-    if note.signature.destination().is_group() != network.is_group() {
+    if note.signature.is_to_group() != network.is_group() {
         return Err(DropReason::IpDestination);
     }
     if let Transport::Error { quoted } = transport {
@@ -213,7 +232,11 @@ where
     }
     match segment {
         Some(segment) => conversation(tables, moment, note, sender, segment),
-        None => Err(refuse(tables, moment, note)),
+        // No rule can name it; asking all the same finds the most telling reason.
+        None => match authorise(tables, moment, note, sender) {
+            Ok(_) => Err(DropReason::NoRule),
+            Err(reason) => Err(reason),
+        },
     }
 }
 
@@ -305,39 +328,21 @@ fn open<T: Tables + ?Sized>(
     sender: Sender,
     segment: Segment,
 ) -> Result<Passage, DropReason> {
-    let view = View::new(tables, moment.half).ok_or(DropReason::NotArmed)?;
-    let (source, destination, lease_end) = parties(&view, moment, note)?;
-    let service = service(&view, note, sender);
-    let allowed = view.allowed(moment.stop, &source, &destination, service)?;
+    let (grant, answer) = authorise(tables, moment, note, sender)?;
     let phase = segment.opens()?;
-    let grant = Grant {
-        generation: moment.generation,
-        lease_end,
-        rule: allowed.rule,
-        essential: allowed.essential,
-        from: source.subnetwork,
-        to: destination.subnetwork,
-    };
-    let state = State::new(phase, sender, allowed.essential);
-    note.flow.open(&grant, state, sender, [note.signature, unheard(&destination)]);
+    let state = State::new(phase, sender, grant.essential);
+    note.flow.open(&grant, state, sender, [note.signature, answer]);
     note.flow.touch(moment.now, phase.timeout(&tables.timeouts()));
     if tables.insert_half_open(&note.key, &note.flow).is_err() {
         return Err(DropReason::FlowTableFull);
     }
     Ok(Passage {
         reason: PassReason::Opened,
-        egress: destination.vlan,
-        rule: allowed.rule,
-        from: source.subnetwork,
-        to: destination.subnetwork,
+        egress: answer.vlan(),
+        rule: grant.rule,
+        from: grant.from,
+        to: grant.to,
     })
-}
-
-/// The signature of a side that has not been heard: its VLAN and port are known, its MAC is zero,
-/// which no frame that gets this far carries.
-#[inline(always)]
-fn unheard(speaker: &Speaker) -> Signature {
-    Signature::new(Default::default(), Default::default(), speaker.vlan, speaker.port)
 }
 
 /// A flow whose generation, binding, lease or leave under a stop is not what it was: it is asked
@@ -351,14 +356,8 @@ fn authorise_again<T: Tables + ?Sized>(
     flow: &Flow,
     established: bool,
 ) -> Result<(), DropReason> {
-    let view = View::new(tables, moment.half).ok_or(DropReason::NotArmed)?;
-    let (source, destination, lease_end) = parties(&view, moment, note)?;
-    let initiator = flow.state().initiator();
-    let service = service(&view, note, initiator);
-    let (from, to) =
-        if initiator == sender { (source, destination) } else { (destination, source) };
-    let allowed = match view.allowed(moment.stop, &from, &to, service) {
-        Ok(allowed) => allowed,
+    let (grant, answer) = match authorise(tables, moment, note, flow.state().initiator()) {
+        Ok(granted) => granted,
         Err(DropReason::NoRule) => {
             forget(tables, note, established);
             return Err(DropReason::Revoked);
@@ -366,27 +365,23 @@ fn authorise_again<T: Tables + ?Sized>(
         Err(reason) => return Err(reason),
     };
     if flow.generation() != moment.generation {
-        flow.set_side(other(sender), unheard(&destination));
+        flow.set_side(other(sender), answer);
     }
     flow.set_side(sender, note.signature);
-    flow.authorise(&Grant {
-        generation: moment.generation,
-        lease_end,
-        rule: allowed.rule,
-        essential: allowed.essential,
-        from: from.subnetwork,
-        to: to.subnetwork,
-    });
+    flow.authorise(&grant);
     Ok(())
 }
 
-/// Both ends of the frame, bound, leased and neither isolated; and the earlier lease end.
-#[inline(always)]
-fn parties<T: Tables + ?Sized>(
-    view: &View<'_, T>,
+/// Whether the flow of this frame may be, with `initiator` as the end that opens it; and what the
+/// receiver's answer will look like, its MAC left zero, which no frame that gets this far carries.
+#[inline(never)]
+fn authorise<T: Tables + ?Sized>(
+    tables: &T,
     moment: &Moment,
     note: &mut Note,
-) -> Result<(Speaker, Speaker, u32), DropReason> {
+    initiator: Sender,
+) -> Result<(Grant, Signature), DropReason> {
+    let view = View::new(tables, moment.half).ok_or(DropReason::NotArmed)?;
     let (source, destination) = match note.sender {
         Sender::Low => (note.key.low, note.key.high),
         Sender::High => (note.key.high, note.key.low),
@@ -403,7 +398,24 @@ fn parties<T: Tables + ?Sized>(
         return Err(DropReason::BindingMac);
     }
     let destination_lease = view.standing(&destination, moment.now)?;
-    Ok((source, destination, earlier(source_lease, destination_lease, moment.now)))
+    let service = service(&view, note, initiator);
+    let (from, to) =
+        if initiator == note.sender { (&source, &destination) } else { (&destination, &source) };
+    let allowed = view.allowed(moment.stop, from, to, service)?;
+    let grant = Grant {
+        generation: moment.generation,
+        lease_end: earlier(source_lease, destination_lease, moment.now),
+        rule: allowed.rule,
+        essential: allowed.essential,
+        from: from.subnetwork,
+        to: to.subnetwork,
+    };
+    Ok((grant, unheard(&destination)))
+}
+
+#[inline(always)]
+fn unheard(speaker: &Speaker) -> Signature {
+    Signature::new(Default::default(), Default::default(), speaker.vlan, speaker.port)
 }
 
 /// The earlier of two lease ends as a flow keeps it: never 0 unless neither has one, and never so
@@ -429,20 +441,8 @@ fn service<T: Tables + ?Sized>(view: &View<'_, T>, note: &Note, initiator: Sende
     match note.key.protocol {
         protocol::TCP => view.service(0, port),
         protocol::UDP => view.service(1, port),
-        protocol::ICMP | protocol::ICMPV6 => view.header.echo,
+        protocol::ICMP | protocol::ICMPV6 => view.header().echo,
         _ => Service::NONE,
-    }
-}
-
-/// A packet that no rule can name: the most telling reason.
-#[inline(always)]
-fn refuse<T: Tables + ?Sized>(tables: &T, moment: &Moment, note: &mut Note) -> DropReason {
-    let Some(view) = View::new(tables, moment.half) else {
-        return DropReason::NotArmed;
-    };
-    match parties(&view, moment, note) {
-        Ok(_) => DropReason::NoRule,
-        Err(reason) => reason,
     }
 }
 
@@ -465,18 +465,21 @@ where
     if source != network.destination {
         return Err(DropReason::NoRule);
     }
-    let Some(ports) = frame.load::<8>(transport) else {
+    // The ports of TCP and UDP, the type and identifier of an echo: eight bytes hold either.
+    let (Some(ports), Some(echo)) =
+        (frame.load::<wire::Udp>(transport), frame.load::<wire::Icmp>(transport))
+    else {
         return Err(DropReason::Truncated);
     };
     if transport + 8 > network.end {
         return Err(DropReason::Truncated);
     }
-    let [a, b, c, d, identifier @ .., _, _] = ports;
-    let (source_port, destination_port) = match protocol {
-        protocol::TCP | protocol::UDP => (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])),
+    let (source_port, destination_port) = match (protocol, echo.kind) {
+        (protocol::TCP | protocol::UDP, _) => {
+            (u16::from_be(ports.source), u16::from_be(ports.destination))
+        }
         // Only an echo request can have started a flow; an error about a reply is not worth a hole.
-        protocol::ICMP if a == 8 => (u16::from_be_bytes(identifier), ECHO_PORT),
-        protocol::ICMPV6 if a == 128 => (u16::from_be_bytes(identifier), ECHO_PORT),
+        (protocol::ICMP, 8) | (protocol::ICMPV6, 128) => (u16::from_be(echo.identifier), ECHO_PORT),
         _ => return Err(DropReason::NoRule),
     };
     let sender = note.name(
@@ -487,7 +490,7 @@ where
     );
     let flow = tables.flow(&note.key).or_else(|| tables.half_open(&note.key));
     // The frame itself goes the other way and may come from a router.
-    note.has_key = false;
+    note.unname();
     let Some(flow) = flow else {
         return Err(DropReason::NoRule);
     };
@@ -513,6 +516,7 @@ where
     let (near, beyond) =
         if from_initiator { (initiator, responder) } else { (responder, initiator) };
     if far.source() != note.signature.source() {
+        // Neither the flow's own far end nor, if it is not a router, a node that speaks for itself.
         let view = View::new(tables, moment.half).ok_or(DropReason::NotArmed)?;
         if !view.is_router(beyond, note.signature.source()) {
             view.source(network.source, note.signature)?;
@@ -536,25 +540,22 @@ fn quote<F: Frame + ?Sized>(
     start: u32,
 ) -> Result<(Addr, Addr, u8, u32), DropReason> {
     if network.source.is_v4() {
-        let header = frame.load::<20>(start).ok_or(DropReason::Truncated)?;
-        let [0x45, _, _, _, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
-            header
-        else {
+        let header = frame.load::<wire::Ipv4>(start).ok_or(DropReason::Truncated)?;
+        let wire::Ipv4 { version, fragment, protocol, source, destination, .. } = header;
+        if version != 0x45 {
             return Err(DropReason::IpOptions);
-        };
-        if u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
+        }
+        if u16::from_be(fragment) & 0x3fff != 0 {
             return Err(DropReason::Fragment);
         }
-        let source = Addr::from_v4([s0, s1, s2, s3]);
-        let destination = Addr::from_v4([d0, d1, d2, d3]);
+        let (source, destination) = (Addr::from_v4_word(source), Addr::from_v4_word(destination));
         Ok((source, destination, protocol, start + 20))
     } else {
-        let [first, .., next, _] = frame.load::<8>(start).ok_or(DropReason::Truncated)?;
-        if first >> 4 != 6 {
+        let header = frame.load::<wire::Ipv6>(start).ok_or(DropReason::Truncated)?;
+        let wire::Ipv6 { version, next, source, destination, .. } = header;
+        if u32::from_be(version) >> 28 != 6 {
             return Err(DropReason::IpHeader);
         }
-        let source = frame.load::<16>(start + 8).ok_or(DropReason::Truncated)?;
-        let destination = frame.load::<16>(start + 24).ok_or(DropReason::Truncated)?;
-        Ok((Addr::from_bytes(source), Addr::from_bytes(destination), next, start + 40))
+        Ok((Addr::from_words(source), Addr::from_words(destination), next, start + 40))
     }
 }

@@ -85,6 +85,25 @@ impl Signature {
         }
     }
 
+    /// From the 12 bytes that hold both MACs, read natively.
+    #[inline(always)]
+    pub const fn from_header(first: u64, second: u32, vlan: Vlan, port: Port) -> Self {
+        Self { first, second: second as u64 | (vlan.0 as u64) << 32 | (port.0 as u64) << 48 }
+    }
+
+    /// Whether the receiver is a group.
+    #[inline(always)]
+    pub const fn is_to_group(self) -> bool {
+        self.first & 1 != 0
+    }
+
+    /// Whether the sender is a group, or zero.
+    #[inline(always)]
+    pub const fn is_from_nobody(self) -> bool {
+        let (first, rest) = (self.first >> 48, self.second & 0xffff_ffff);
+        first & 1 != 0 || first == 0 && rest == 0
+    }
+
     /// From the two words of [`Signature::words`].
     #[inline(always)]
     pub const fn from_words([first, second]: [u64; 2]) -> Self {

@@ -1,12 +1,172 @@
-//! How the decision reads a frame.
+//! How the decision reads a frame: in words, never byte by byte. On the packet path that is the
+//! difference between one load and eight.
+
+/// Headers as they lie on the wire; every field is in network order.
+pub mod wire {
+    use crate::addr::Mac;
+
+    /// Types without padding for which any bytes are a value.
+    ///
+    /// # Safety
+    /// The type is `repr(C, packed)` or has no padding, and every bit pattern is valid.
+    pub unsafe trait Wire: Copy {}
+
+    macro_rules! header {
+        ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)+ }) => {
+            $(#[$meta])*
+            #[derive(Clone, Copy, Debug)]
+            #[repr(C, packed)]
+            pub struct $name { $($(#[$doc])* pub $field: $type,)+ }
+            // SAFETY: packed, and made of integers and byte arrays only.
+            unsafe impl Wire for $name {}
+        };
+    }
+
+    // SAFETY: two integers, no padding.
+    unsafe impl Wire for [u64; 2] {}
+    // SAFETY: an integer.
+    unsafe impl Wire for u8 {}
+
+    header! {
+        /// Ethernet II (IEEE 802.3-2018, 3.1.1).
+        Ethernet {
+            /// The destination MAC and the first two bytes of the source MAC.
+            first: u64,
+            /// The rest of the source MAC.
+            second: u32,
+            /// EtherType or length.
+            ethertype: u16,
+        }
+    }
+    header! {
+        /// What follows an 802.1Q EtherType (IEEE 802.1Q-2018, 9.6).
+        Tag {
+            /// Priority, drop eligibility, VLAN identifier.
+            control: u16,
+            /// The EtherType behind the tag.
+            ethertype: u16,
+        }
+    }
+    header! {
+        /// RFC 791, 3.1.
+        Ipv4 {
+            /// Version and header length.
+            version: u8,
+            /// Type of service.
+            service: u8,
+            /// Total length.
+            length: u16,
+            /// Identification.
+            identification: u16,
+            /// Flags and fragment offset.
+            fragment: u16,
+            /// Time to live.
+            hops: u8,
+            /// Protocol.
+            protocol: u8,
+            /// Header checksum.
+            checksum: u16,
+            /// Source address.
+            source: u32,
+            /// Destination address.
+            destination: u32,
+        }
+    }
+    header! {
+        /// RFC 8200, 3.
+        Ipv6 {
+            /// Version, traffic class, flow label.
+            version: u32,
+            /// Payload length.
+            length: u16,
+            /// Next header.
+            next: u8,
+            /// Hop limit.
+            hops: u8,
+            /// Source address.
+            source: [u64; 2],
+            /// Destination address.
+            destination: [u64; 2],
+        }
+    }
+    header! {
+        /// The first 14 bytes of a TCP header (RFC 9293, 3.1).
+        Tcp {
+            /// Source port.
+            source: u16,
+            /// Destination port.
+            destination: u16,
+            /// Sequence number.
+            sequence: u32,
+            /// Acknowledgement number.
+            acknowledgement: u32,
+            /// Data offset.
+            offset: u8,
+            /// Flags.
+            flags: u8,
+        }
+    }
+    header! {
+        /// The first six bytes of a UDP header (RFC 768).
+        Udp {
+            /// Source port.
+            source: u16,
+            /// Destination port.
+            destination: u16,
+            /// Length.
+            length: u16,
+        }
+    }
+    header! {
+        /// The first six bytes of an ICMP echo (RFC 792, RFC 4443).
+        Icmp {
+            /// Type.
+            kind: u8,
+            /// Code.
+            code: u8,
+            /// Checksum.
+            checksum: u16,
+            /// Identifier, of an echo.
+            identifier: u16,
+        }
+    }
+    header! {
+        /// ARP for IPv4 over Ethernet (RFC 826).
+        Arp {
+            /// Hardware type, protocol type, both lengths, operation.
+            fixed: u64,
+            /// Sender hardware address.
+            sender_mac: Mac,
+            /// Sender protocol address.
+            sender: u32,
+            /// Target hardware address.
+            target_mac: Mac,
+            /// Target protocol address.
+            target: u32,
+        }
+    }
+    header! {
+        /// A link-layer address option (RFC 4861, 4.6.1).
+        LinkOption {
+            /// Type.
+            kind: u8,
+            /// Length in units of eight bytes.
+            units: u8,
+            /// The address.
+            mac: Mac,
+        }
+    }
+}
+
+use wire::Wire;
 
 /// A frame from its first Ethernet byte on.
 pub trait Frame {
     /// Bytes on the wire, without the frame check sequence.
     fn length(&self) -> u32;
 
-    /// `N` bytes from `offset` on, or `None` where the frame ends before them.
-    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
+    /// What lies at `offset`, or `None` where the frame ends before it does.
+    fn load<T: Wire>(&self, offset: u32) -> Option<T>;
 }
 
 impl Frame for [u8] {
@@ -14,8 +174,9 @@ impl Frame for [u8] {
         u32::try_from(self.len()).unwrap_or(u32::MAX)
     }
 
-    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        let start = offset as usize;
-        self.get(start..)?.first_chunk().copied()
+    fn load<T: Wire>(&self, offset: u32) -> Option<T> {
+        let bytes = self.get(offset as usize..)?.get(..size_of::<T>())?;
+        // SAFETY: as many bytes as T has, and any bytes are a T.
+        Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::decide::{Moment, Note, Passage, earlier, pair};
 use crate::flow::{End, Grant, Phase, Sender, Signature, State, other};
+use crate::frame::wire;
 use crate::identity::{Speaker, View};
 use crate::parse::Network;
 use crate::{Addr, DropReason, Frame, Mac, PassReason, Service, Tables};
@@ -36,55 +37,22 @@ where
     F: Frame + ?Sized,
     T: Tables + ?Sized,
 {
-    let Some(body) = frame.load::<28>(start) else {
+    let Some(header) = frame.load::<wire::Arp>(start) else {
         return Err(DropReason::Truncated);
     };
-    let [
-        0,
-        1,
-        0x08,
-        0,
-        6,
-        4,
-        0,
-        operation,
-        m0,
-        m1,
-        m2,
-        m3,
-        m4,
-        m5,
-        s0,
-        s1,
-        s2,
-        s3,
-        t0,
-        t1,
-        t2,
-        t3,
-        t4,
-        t5,
-        d0,
-        d1,
-        d2,
-        d3,
-    ] = body
-    else {
-        return Err(DropReason::ArpSpoof);
-    };
-    let asks = match operation {
-        1 => true,
-        2 => false,
+    let wire::Arp { fixed, sender_mac, sender, target_mac, target } = header;
+    // Ethernet (1), IPv4 (0x0800), lengths 6 and 4, operation 1 or 2.
+    let asks = match u64::from_be(fixed) {
+        0x0001_0800_0604_0001 => true,
+        0x0001_0800_0604_0002 => false,
         _ => return Err(DropReason::ArpSpoof),
     };
     if frame.length() > start + 28 && frame.length() > 64 {
         return Err(DropReason::ArpSpoof);
     }
-    let claimed = Mac([m0, m1, m2, m3, m4, m5]);
-    let answered = Mac([t0, t1, t2, t3, t4, t5]);
     let claim = Claim {
-        sender: Addr::from_v4([s0, s1, s2, s3]),
-        target: Addr::from_v4([d0, d1, d2, d3]),
+        sender: Addr::from_v4_word(sender),
+        target: Addr::from_v4_word(target),
         asks,
         spoof: DropReason::ArpSpoof,
         stranger: DropReason::ArpTarget,
@@ -93,8 +61,8 @@ where
     // A probe (sender 0.0.0.0, RFC 5227) and an announcement (sender = target) reach nobody that a
     // rule names; the announcement of another's address is told apart below.
     let destination = note.signature.destination();
-    if claimed != note.signature.source()
-        || !asks && (answered != destination || destination.is_group())
+    if sender_mac != note.signature.source()
+        || !asks && (target_mac != destination || destination.is_group())
     {
         return Err(DropReason::ArpSpoof);
     }
@@ -123,28 +91,26 @@ where
         _ => return Err(DropReason::NdSpoof),
     };
     let length = network.end - network.payload;
-    let Some([_, code, ..]) = frame.load::<8>(network.payload) else {
+    let Some(header) = frame.load::<wire::Icmp>(network.payload) else {
         return Err(DropReason::Truncated);
     };
+    let code = header.code;
     // RFC 4861, 7.1: hop limit 255, code 0, whole options. The only option let by is the link-layer
     // address, alone.
     if network.hops != 255 || code != 0 || length != 24 && length != 32 {
         return Err(DropReason::NdSpoof);
     }
-    let Some(target) = frame.load::<16>(network.payload + 8) else {
+    let Some(target) = frame.load::<[u64; 2]>(network.payload + 8) else {
         return Err(DropReason::Truncated);
     };
-    let target = Addr::from_bytes(target);
+    let target = Addr::from_words(target);
     if length == 32 {
-        let Some([option, units, m0, m1, m2, m3, m4, m5]) = frame.load::<8>(network.payload + 24)
-        else {
+        let Some(option) = frame.load::<wire::LinkOption>(network.payload + 24) else {
             return Err(DropReason::Truncated);
         };
+        let wire::LinkOption { kind, units, mac } = option;
         let wanted = if asks { 1 } else { 2 };
-        if option != wanted
-            || units != 1
-            || Mac([m0, m1, m2, m3, m4, m5]) != note.signature.source()
-        {
+        if kind != wanted || units != 1 || mac != note.signature.source() {
             return Err(DropReason::NdSpoof);
         }
     }
@@ -154,7 +120,7 @@ where
         // The sender may answer for its own address only; unsolicited ones go to a group.
         target == network.source && !network.is_group()
     };
-    if !addressed || note.signature.destination().is_group() != network.is_group() {
+    if !addressed || note.signature.is_to_group() != network.is_group() {
         return Err(DropReason::NdSpoof);
     }
     let claim = Claim {
@@ -176,7 +142,7 @@ const fn solicited_node(target: Addr) -> Addr {
     Addr::from_words([0xff02_0000_0000_0000_u64.to_be(), group.to_be()])
 }
 
-#[inline(always)]
+#[inline(never)]
 fn pass<T: Tables + ?Sized>(
     tables: &T,
     moment: &Moment,

@@ -3,7 +3,7 @@
 use crate::abi::Stop;
 use crate::flow::Signature;
 use crate::image::{
-    self, Allowed, Header, Line, MacBinding, Party, RuleEntry, Selector, Shape, Subnetwork,
+    self, Allowed, Header, Line, MacBinding, Party, RuleEntry, Selector, Subnetwork,
 };
 use crate::{Addr, DropReason, Mac, Port, Service, SubnetworkSlot, Tables, Ticks, Vlan};
 
@@ -11,10 +11,8 @@ use crate::{Addr, DropReason, Mac, Port, Service, SubnetworkSlot, Tables, Ticks,
 pub struct View<'t, T: ?Sized> {
     /// The tables.
     pub tables: &'t T,
-    /// The half.
     half: u32,
-    /// Its header.
-    pub header: Header,
+    header: &'t Line,
 }
 
 /// One end of a frame: an identity, and the binding of its subnetwork.
@@ -36,12 +34,17 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
     /// The half that is active.
     #[inline(always)]
     pub fn new(tables: &'t T, half: u32) -> Option<Self> {
-        let header = Header::decode(tables.line(half, 0)?);
-        Some(Self { tables, half, header })
+        Some(Self { tables, half, header: tables.line(half, 0)? })
+    }
+
+    /// What line 0 says. Decoded where it is needed, so that it takes no stack.
+    #[inline(always)]
+    pub fn header(&self) -> Header {
+        Header::decode(self.header)
     }
 
     /// Who sends from that address, provided that the frame looks as it must.
-    #[inline(always)]
+    #[inline(never)]
     pub fn source(&self, address: Addr, frame: Signature) -> Result<Speaker, DropReason> {
         let Some(party) = self.node(address) else {
             let party = self.network(address, frame.port()).ok_or(DropReason::UnknownSource)?;
@@ -65,7 +68,7 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
     }
 
     /// Who receives at that address, provided that it lies behind the peer port.
-    #[inline(always)]
+    #[inline(never)]
     pub fn destination(&self, address: Addr) -> Result<Speaker, DropReason> {
         let peer = self.tables.peer();
         let party = match self.node(address) {
@@ -139,7 +142,7 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
     #[inline(always)]
     pub fn service(&self, protocol: u32, port: u16) -> Service {
         let port = port as u32;
-        let line = self.header.service_base
+        let line = self.header().service_base
             + protocol * image::SERVICE_LINES_PER_PROTOCOL
             + port / image::SERVICES_PER_LINE;
         let Some(line) = self.tables.line(self.half, line) else {
@@ -149,8 +152,9 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
         Service((word >> (16 * (port % 4)) & 0xffff) as u16)
     }
 
-    /// The rule under which `from` may open `service` to `to`, stops considered.
-    #[inline(always)]
+    /// The rule under which `from` may open `service` to `to`, stops considered. Shapes are tried
+    /// from the narrowest (node to node) on.
+    #[inline(never)]
     pub fn allowed(
         &self,
         stop: Stop,
@@ -167,12 +171,14 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
             if stop == Stop::None { DropReason::StoppedSubnetwork } else { DropReason::Stopped }
         };
         let mut reason = DropReason::NoRule;
+        // Shifted rather than counted: LLVM would unroll sixteen copies of the body.
+        let mut shapes = self.header().shapes;
         let mut shape = 0;
-        while shape < 16 {
-            let (from_kind, to_kind) = (shape >> 2, shape & 3);
+        while shapes != 0 {
+            let (used, from_kind, to_kind) = (shapes & 1 != 0, shape >> 2, shape & 3);
+            shapes >>= 1;
             shape += 1;
-            let index = Shape { from: from_kind, to: to_kind }.index();
-            if self.header.shapes >> index & 1 == 0 {
+            if !used {
                 continue;
             }
             let (Some(from), Some(to)) = (from.selector(from_kind), to.selector(to_kind)) else {
@@ -190,7 +196,7 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
 
     #[inline(always)]
     fn entry(&self, from: Selector, to: Selector, service: Service) -> Option<Allowed> {
-        let Header { seed, rule_base, rule_buckets, .. } = self.header;
+        let Header { seed, rule_base, rule_buckets, .. } = self.header();
         let hash = image::rule_hash(from, to, service, seed);
         let [first, second] = image::buckets(hash, rule_buckets);
         let find = |bucket| {
@@ -211,7 +217,7 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
     /// The declared node with that address.
     #[inline(always)]
     pub fn node(&self, address: Addr) -> Option<Party> {
-        let Header { seed, identity_base, identity_buckets, .. } = self.header;
+        let Header { seed, identity_base, identity_buckets, .. } = self.header();
         let hash = image::node_hash(address, seed);
         let [first, second] = image::buckets(hash, identity_buckets);
         let find = |bucket| {
@@ -223,16 +229,12 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
     /// The network behind that port that holds an address and that some rule selects with `any`.
     #[inline(always)]
     fn network(&self, address: Addr, port: Port) -> Option<Party> {
-        let Header { seed, identity_base, identity_buckets, any_prefix_lengths, .. } = self.header;
+        let Header { seed, identity_base, identity_buckets, any_prefix_lengths, .. } =
+            self.header();
         let mut lengths = u64::from_le_bytes(any_prefix_lengths);
-        let mut left = image::ANY_PREFIX_LENGTHS;
-        while left > 0 {
-            left -= 1;
+        while lengths != 0 {
             let length = (lengths & 0xff) as u8;
             lengths >>= 8;
-            if length == 0 {
-                return None;
-            }
             let network = address.masked(length);
             let hash = image::network_hash(network, length, port, seed);
             let [first, second] = image::buckets(hash, identity_buckets);
@@ -264,7 +266,7 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
         if slot.0 == 0 {
             return None;
         }
-        self.tables.line(self.half, self.header.subnetwork_base + slot.0 as u32 - 1)
+        self.tables.line(self.half, self.header().subnetwork_base + slot.0 as u32 - 1)
     }
 }
 

@@ -1,7 +1,8 @@
 //! From bytes to headers. Each stage returns the value that the next one needs.
 
 use crate::flow::Signature;
-use crate::{Addr, DropReason, Frame, Mac, Port, Vlan};
+use crate::frame::wire;
+use crate::{Addr, DropReason, Frame, Port, Vlan};
 
 /// EtherTypes (IEEE 802 numbers, IANA).
 pub mod ethertype {
@@ -45,22 +46,22 @@ pub struct Link {
 /// Reads the Ethernet header and at most one 802.1Q tag.
 #[inline(always)]
 pub fn link<F: Frame + ?Sized>(frame: &F, port: Port) -> Result<Link, DropReason> {
-    let Some([d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1]) = frame.load::<14>(0) else {
+    let Some(header) = frame.load::<wire::Ethernet>(0) else {
         return Err(DropReason::Truncated);
     };
-    let mut ethertype = u16::from_be_bytes([t0, t1]);
+    let mut ethertype = u16::from_be(header.ethertype);
     let mut payload = 14;
     let mut vlan = Vlan::UNTAGGED;
     if ethertype == ethertype::VLAN {
-        let Some([c0, c1, t0, t1]) = frame.load::<4>(14) else {
+        let Some(tag) = frame.load::<wire::Tag>(14) else {
             return Err(DropReason::Truncated);
         };
-        vlan = Vlan(u16::from_be_bytes([c0, c1]) & 0x0fff);
+        vlan = Vlan(u16::from_be(tag.control) & 0x0fff);
         // A priority tag, or the reserved VID 4095: hosts strip and accept the first.
         if vlan.0 == 0 || vlan.0 == 0x0fff {
             return Err(DropReason::Vlan);
         }
-        ethertype = u16::from_be_bytes([t0, t1]);
+        ethertype = u16::from_be(tag.ethertype);
         payload = 18;
     }
     if ethertype == ethertype::VLAN
@@ -69,9 +70,8 @@ pub fn link<F: Frame + ?Sized>(frame: &F, port: Port) -> Result<Link, DropReason
     {
         return Err(DropReason::Vlan);
     }
-    let source = Mac([s0, s1, s2, s3, s4, s5]);
-    let signature = Signature::new(Mac([d0, d1, d2, d3, d4, d5]), source, vlan, port);
-    if source.is_group() || source.is_zero() {
+    let signature = Signature::from_header(header.first, header.second, vlan, port);
+    if signature.is_from_nobody() {
         return Err(DropReason::MacSource);
     }
     Ok(Link { signature, ethertype, payload })
@@ -101,18 +101,17 @@ const PADDED: u32 = 64;
 /// Reads an IPv4 header (RFC 791).
 #[inline(always)]
 pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
-    let Some(header) = frame.load::<20>(start) else {
+    let Some(header) = frame.load::<wire::Ipv4>(start) else {
         return Err(DropReason::Truncated);
     };
-    let [first, _, l0, l1, _, _, f0, f1, hops, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
-        header;
-    if first != 0x45 {
-        let options = first >> 4 == 4 && first & 0x0f > 5;
+    let wire::Ipv4 { version, length, fragment, hops, protocol, source, destination, .. } = header;
+    if version != 0x45 {
+        let options = version >> 4 == 4 && version & 0x0f > 5;
         return Err(if options { DropReason::IpOptions } else { DropReason::IpHeader });
     }
-    let length = u16::from_be_bytes([l0, l1]) as u32;
+    let length = u16::from_be(length) as u32;
     let end = start + length;
-    let fragment = u16::from_be_bytes([f0, f1]);
+    let fragment = u16::from_be(fragment);
     // TTL 0, the reserved flag: a host behind us would take both.
     if length < 20 || end > frame.length() || hops == 0 || fragment & 0x8000 != 0 {
         return Err(DropReason::IpHeader);
@@ -120,8 +119,8 @@ pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropRea
     if fragment & 0x3fff != 0 {
         return Err(DropReason::Fragment);
     }
-    let source = u32::from_be_bytes([s0, s1, s2, s3]);
-    let destination = u32::from_be_bytes([d0, d1, d2, d3]);
+    let addresses = (Addr::from_v4_word(source), Addr::from_v4_word(destination));
+    let (source, destination) = (u32::from_be(source), u32::from_be(destination));
     if !is_unicast_v4(source) || source == destination {
         return Err(DropReason::IpSource);
     }
@@ -129,8 +128,8 @@ pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropRea
         return Err(DropReason::IpDestination);
     }
     Ok(Network {
-        source: Addr::from_v4([s0, s1, s2, s3]),
-        destination: Addr::from_v4([d0, d1, d2, d3]),
+        source: addresses.0,
+        destination: addresses.1,
         protocol,
         hops,
         payload: start + 20,
@@ -141,20 +140,16 @@ pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropRea
 /// Reads an IPv6 header (RFC 8200).
 #[inline(always)]
 pub fn ipv6<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
-    let Some([first, _, _, _, l0, l1, next, hops]) = frame.load::<8>(start) else {
+    let Some(header) = frame.load::<wire::Ipv6>(start) else {
         return Err(DropReason::Truncated);
     };
-    let (Some(source), Some(destination)) =
-        (frame.load::<16>(start + 8), frame.load::<16>(start + 24))
-    else {
-        return Err(DropReason::Truncated);
-    };
+    let wire::Ipv6 { version, length, next, hops, source, destination } = header;
     let payload = start + 40;
-    let end = payload + u16::from_be_bytes([l0, l1]) as u32;
-    if first >> 4 != 6 || hops == 0 || end > frame.length() {
+    let end = payload + u16::from_be(length) as u32;
+    if u32::from_be(version) >> 28 != 6 || hops == 0 || end > frame.length() {
         return Err(DropReason::IpHeader);
     }
-    let (source, destination) = (Addr::from_bytes(source), Addr::from_bytes(destination));
+    let (source, destination) = (Addr::from_words(source), Addr::from_words(destination));
     if !is_unicast_v6(source) || source == destination {
         return Err(DropReason::IpSource);
     }
@@ -302,12 +297,11 @@ fn tcp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, Dro
     if network.payload + 20 > network.end {
         return Err(DropReason::TransportHeader);
     }
-    let Some([s0, s1, d0, d1, _, _, _, _, _, _, _, _, offset, flags]) =
-        frame.load::<14>(network.payload)
-    else {
+    let Some(header) = frame.load::<wire::Tcp>(network.payload) else {
         return Err(DropReason::Truncated);
     };
-    let (source, destination) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
+    let wire::Tcp { source, destination, offset, flags, .. } = header;
+    let (source, destination) = (u16::from_be(source), u16::from_be(destination));
     let header = (offset >> 4) as u32 * 4;
     let data = network.payload + header;
     if header < 20 || data > network.end || source == 0 || destination == 0 {
@@ -334,11 +328,11 @@ fn udp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, Dro
     if network.payload + 8 > network.end {
         return Err(DropReason::TransportHeader);
     }
-    let Some([s0, s1, d0, d1, l0, l1]) = frame.load::<6>(network.payload) else {
+    let Some(header) = frame.load::<wire::Udp>(network.payload) else {
         return Err(DropReason::Truncated);
     };
-    let (source, destination) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
-    let length = u16::from_be_bytes([l0, l1]) as u32;
+    let (source, destination) = (u16::from_be(header.source), u16::from_be(header.destination));
+    let length = u16::from_be(header.length) as u32;
     if source == 0 || destination == 0 || network.payload + length != network.end {
         return Err(DropReason::TransportHeader);
     }
@@ -350,10 +344,11 @@ fn icmp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, Dr
     if network.payload + 8 > network.end {
         return Err(DropReason::TransportHeader);
     }
-    let Some([kind, code, _, _, i0, i1]) = frame.load::<6>(network.payload) else {
+    let Some(header) = frame.load::<wire::Icmp>(network.payload) else {
         return Err(DropReason::Truncated);
     };
-    let identifier = u16::from_be_bytes([i0, i1]);
+    let wire::Icmp { kind, code, identifier, .. } = header;
+    let identifier = u16::from_be(identifier);
     let quoted = network.payload + 8;
     let v4 = network.source.is_v4();
     Ok(match (v4, kind) {

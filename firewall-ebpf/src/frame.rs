@@ -5,6 +5,7 @@ use core::ptr;
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::programs::XdpContext;
 use firewall_common::Frame;
+use firewall_common::frame::wire::Wire;
 
 /// The frame that the kernel handed us.
 pub(crate) struct Packet {
@@ -41,16 +42,17 @@ impl Frame for Packet {
     }
 
     #[inline(always)]
-    fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+    fn load<T: Wire>(&self, offset: u32) -> Option<T> {
         let (start, end) = self.bounds();
         if offset > LONGEST {
             return None;
         }
         let first = start + offset as usize;
-        if first + N > end {
+        if first + size_of::<T>() > end {
             return None;
         }
-        // SAFETY: the N bytes from `first` on lie before the packet's end, as just checked.
-        Some(unsafe { ptr::read_unaligned(first as *const [u8; N]) })
+        // SAFETY: the bytes of a T from `first` on lie before the packet's end, as just checked, and
+        // any bytes are a T.
+        Some(unsafe { ptr::read_unaligned(first as *const T) })
     }
 }

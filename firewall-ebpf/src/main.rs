@@ -31,6 +31,7 @@ mod program {
 
     /// Every frame of a gateway port comes in here.
     #[xdp]
+    #[inline(always)]
     pub(crate) fn cordon(context: XdpContext) -> u32 {
         let packet = Packet::new(&context);
         let length = packet.length();
@@ -50,7 +51,7 @@ mod program {
             },
             Err(reason) => Verdict::Drop(reason),
         };
-        record::event(verdict, note, now, length);
+        record::event(verdict, note, &packet, now, length);
         act(&kernel, verdict, length)
     }
 

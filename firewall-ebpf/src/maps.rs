@@ -142,10 +142,16 @@ pub(crate) struct Kernel {
     peer: Port,
 }
 
+/// This program's port.
+#[inline(always)]
+pub(crate) fn port() -> Port {
+    Port(PORT.load() as u16)
+}
+
 impl Kernel {
     #[inline(always)]
     pub(crate) fn new() -> Self {
-        Self { port: Port(PORT.load() as u16), peer: Port(PEER.load() as u16) }
+        Self { port: port(), peer: Port(PEER.load() as u16) }
     }
 }
 

@@ -3,9 +3,11 @@
 use firewall_common::abi::{self, EventState};
 use firewall_common::decide::Passage;
 use firewall_common::event::Event;
-use firewall_common::flow::Sender;
-use firewall_common::{Note, PassReason, Tables, Ticks, Verdict};
+use firewall_common::flow::{Sender, Signature};
+use firewall_common::frame::wire;
+use firewall_common::{Frame, Note, PassReason, Tables, Ticks, Verdict, Vlan};
 
+use crate::frame::Packet;
 use crate::maps::{self, EVENTS_PER_TICK, Kernel};
 
 /// Counts a frame that came in.
@@ -30,7 +32,7 @@ pub(crate) fn passed(passage: &Passage, length: u32) {
 /// Tells of a drop or of a new flow. A flood costs a bucket's worth of events a tick; the rest is
 /// counted. What is told never changes a verdict.
 #[inline(always)]
-pub(crate) fn event(verdict: Verdict, note: &Note, now: Ticks, length: u32) {
+pub(crate) fn event(verdict: Verdict, note: &Note, packet: &Packet, now: Ticks, length: u32) {
     match verdict {
         Verdict::Pass(PassReason::Opened) | Verdict::Drop(_) => {}
         Verdict::Pass(
@@ -51,7 +53,7 @@ pub(crate) fn event(verdict: Verdict, note: &Note, now: Ticks, length: u32) {
         state.overflowed += 1;
         return;
     };
-    entry.write(describe(verdict, note, now, length));
+    entry.write(describe(verdict, note, packet, now, length));
     entry.submit(0);
     state.emitted += 1;
 }
@@ -70,20 +72,32 @@ fn admit(state: &mut EventState, now: Ticks) -> bool {
 }
 
 #[inline(always)]
-fn describe(verdict: Verdict, note: &Note, now: Ticks, length: u32) -> Event {
+fn describe(verdict: Verdict, note: &Note, packet: &Packet, now: Ticks, length: u32) -> Event {
+    let (source_node, destination_node) = note.nodes();
+    let (source_subnetwork, destination_subnetwork) = note.subnetworks();
     let mut event = Event {
         ticks: now.0,
         signature: note.signature.words(),
         length,
-        source_node: note.source_node,
-        destination_node: note.destination_node,
-        ethertype: note.ethertype,
-        source_subnetwork: note.source_subnetwork,
-        destination_subnetwork: note.destination_subnetwork,
+        source_node,
+        destination_node,
+        ethertype: note.ethertype(),
+        source_subnetwork,
+        destination_subnetwork,
         verdict: verdict.index() as u8,
         ..Event::default()
     };
-    if note.has_key {
+    if note.ethertype() == 0 {
+        // Refused before the link layer was read whole: its MACs are still worth knowing.
+        event.signature = match packet.load::<wire::Ethernet>(0) {
+            Some(header) => {
+                let wire::Ethernet { first, second, .. } = header;
+                Signature::from_header(first, second, Vlan::UNTAGGED, maps::port()).words()
+            }
+            None => [0; 2],
+        };
+    }
+    if note.is_named() {
         let key = &note.key;
         event.protocol = key.protocol;
         (event.source, event.source_port, event.destination, event.destination_port) =
