@@ -1,0 +1,46 @@
+//! The project's own tasks. One file per task; run `cargo xtask --help` for the list.
+
+mod build;
+mod check;
+mod ebpf;
+mod process;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own tasks")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Installs what building and testing need, and only what is missing
+    Setup,
+    /// Builds the eBPF object, then every program that embeds it
+    Build(build::Options),
+    /// Formatting, lints on both sides of the kernel boundary, documentation, unused dependencies
+    Check,
+    /// Builds, then runs every test; root is needed for all but the host ones
+    Test(test::Options),
+}
+
+fn main() -> ExitCode {
+    let Arguments { task } = Arguments::parse();
+    let outcome = match task {
+        Task::Setup => setup::run().map(|()| ExitCode::SUCCESS),
+        Task::Build(options) => build::run(&options).map(|()| ExitCode::SUCCESS),
+        Task::Check => check::run(),
+        Task::Test(options) => test::run(&options),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,234 @@
+//! `cargo xtask setup`: installs what building and testing need, and only what is missing.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{ebpf, process, workspace};
+
+/// Programs the tests start, and the Debian package each comes in.
+const PROGRAMS: [(&str, &str); 7] = [
+    ("bpftool", "bpftool"),
+    ("curl", "curl"),
+    ("echoscu", "dcmtk"),
+    ("ethtool", "ethtool"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("tcpdump", "tcpdump"),
+];
+
+/// Programs that the benchmarks start.
+const BENCH_PROGRAMS: [(&str, &str); 1] = [("iperf3", "iperf3")];
+
+/// Tools that are built from source and kept under `target/tools`.
+const TOOLS: [Tool; 2] = [
+    // 0.11 wants LLVM 23, which no packaged rustc has yet.
+    Tool {
+        name: "bpf-linker",
+        version: "0.10.3",
+        features: &["--no-default-features", "--features", "rust-llvm-22"],
+    },
+    Tool { name: "cargo-machete", version: "0.9.2", features: &[] },
+];
+
+struct Tool {
+    name: &'static str,
+    version: &'static str,
+    features: &'static [&'static str],
+}
+
+/// Brings this machine to where `build`, `check` and `test` work.
+pub(crate) fn run() -> Result<()> {
+    let missing = Missing::look();
+    if missing.is_nothing() {
+        eprintln!("setup: everything is there");
+        return Ok(());
+    }
+    let Missing { compiler, packages, promtool, tools } = &missing;
+    if *compiler || !packages.is_empty() || *promtool {
+        if !is_debian() {
+            bail!("{}", missing.recipe("setup can install packages on Debian only"));
+        }
+        if !process::is_root() {
+            bail!("{}", missing.recipe("setup can install packages as root only"));
+        }
+        eprintln!("setup: updating the package lists");
+        process::run(apt().arg("update"))?;
+        install_packages(*compiler, packages)?;
+        if *promtool {
+            install_promtool()?;
+        }
+    }
+    for tool in tools {
+        tool.install()?;
+    }
+    let still = Missing::look();
+    if !still.is_nothing() {
+        bail!("{}", still.recipe("something is still missing after the installation"));
+    }
+    eprintln!("setup: done");
+    Ok(())
+}
+
+/// What this machine lacks.
+struct Missing {
+    compiler: bool,
+    packages: Vec<&'static str>,
+    promtool: bool,
+    tools: Vec<&'static Tool>,
+}
+
+impl Missing {
+    fn look() -> Self {
+        Self {
+            compiler: !ebpf::Compiler::find().is_ok_and(|compiler| compiler.has_clippy()),
+            packages: PROGRAMS
+                .iter()
+                .chain(&BENCH_PROGRAMS)
+                .filter(|(program, _)| process::find(program).is_none())
+                .map(|&(_, package)| package)
+                .collect(),
+            promtool: process::find("promtool").is_none() && !workspace::tool("promtool").is_file(),
+            tools: TOOLS.iter().filter(|tool| !tool.is_installed()).collect(),
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        let Self { compiler, packages, promtool, tools } = self;
+        !compiler && packages.is_empty() && !promtool && tools.is_empty()
+    }
+
+    /// The commands that install by hand what is missing, after a sentence that says why.
+    fn recipe(&self, why: &str) -> String {
+        let Self { compiler, packages, promtool, tools } = self;
+        let mut lines = vec![format!("{why}; what is missing comes with")];
+        if *compiler {
+            lines.push(format!(
+                "  apt-get install --no-install-recommends {}",
+                compiler_packages(true).join(" ")
+            ));
+            lines.push("or, where those packages do not exist,".to_owned());
+            lines.push(format!(
+                "  rustup toolchain install {} --profile minimal --component rust-src,clippy",
+                ebpf::NIGHTLY
+            ));
+        }
+        let mut packages = packages.clone();
+        if *promtool {
+            packages.push("prometheus");
+        }
+        if !packages.is_empty() {
+            lines.push(format!("  apt-get install --no-install-recommends {}", packages.join(" ")));
+        }
+        for tool in tools {
+            lines.push(format!("  cargo {}", tool.arguments("target/tools").join(" ")));
+        }
+        lines.join("\n")
+    }
+}
+
+impl Tool {
+    fn is_installed(&self) -> bool {
+        let Self { name, version, features: _ } = self;
+        let said = process::output(Command::new(workspace::tool(name)).arg("--version"));
+        said.is_ok_and(|said| said.split_whitespace().any(|word| word == *version))
+    }
+
+    fn arguments(&self, root: &str) -> Vec<String> {
+        let Self { name, version, features } = self;
+        let mut arguments: Vec<String> =
+            ["install", name, "--version", version, "--locked", "--root", root]
+                .map(str::to_owned)
+                .into();
+        arguments.extend(features.iter().map(|&feature| feature.to_owned()));
+        arguments
+    }
+
+    fn install(&self) -> Result<()> {
+        eprintln!("setup: building {} {} into target/tools", self.name, self.version);
+        let root = workspace::tools();
+        process::run(
+            process::cargo().args(self.arguments(&root.to_string_lossy())).args(["--force"]),
+        )
+        .with_context(|| format!("cannot build {}", self.name))
+    }
+}
+
+fn install_packages(compiler: bool, packages: &[&str]) -> Result<()> {
+    let mut wanted: Vec<&str> = packages.to_vec();
+    if compiler {
+        wanted.extend(compiler_packages(is_known(compiler_packages(true)[1])));
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    eprintln!("setup: installing {}", wanted.join(" "));
+    process::run(apt().args(["install", "-y", "--no-install-recommends"]).args(wanted))
+}
+
+/// Debian 12 carries the compiler under other names, in its security archive.
+fn compiler_packages(debian_12: bool) -> [&'static str; 3] {
+    if debian_12 {
+        ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-clippy"]
+    } else {
+        ["rustc", "libstd-rust-dev-bpf", "rust-clippy"]
+    }
+}
+
+fn is_known(package: &str) -> bool {
+    process::output(Command::new("apt-cache").args(["show", package]))
+        .is_ok_and(|said| !said.is_empty())
+}
+
+/// Takes the one program out of the package: installing it would start a server at every boot.
+fn install_promtool() -> Result<()> {
+    eprintln!("setup: unpacking promtool into target/tools");
+    let directory = workspace::tools().join("promtool");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    process::run(apt().current_dir(&directory).args([
+        "-o",
+        // apt's own user may not write here, which is worth a warning to apt and none to us.
+        "APT::Sandbox::User=root",
+        "download",
+        "prometheus",
+    ]))?;
+    let archive = fs::read_dir(&directory)?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .context("apt-get downloaded no prometheus package")?;
+    process::run(Command::new("dpkg-deb").arg("--extract").arg(archive).arg(&directory))?;
+    fs::create_dir_all(workspace::tools().join("bin"))?;
+    fs::rename(directory.join("usr/bin/promtool"), workspace::tool("promtool"))
+        .context("the prometheus package holds no promtool")?;
+    fs::remove_dir_all(&directory)?;
+    Ok(())
+}
+
+fn apt() -> Command {
+    let mut apt = Command::new("apt-get");
+    apt.args(["-q", "-o", "DPkg::Lock::Timeout=300"])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null());
+    apt
+}
+
+fn is_debian() -> bool {
+    Path::new("/etc/debian_version").is_file() && process::find("apt-get").is_some()
+}
+
+/// PATH with our own tools first, for tests that start them.
+pub(crate) fn path() -> Result<OsString> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories = [workspace::tools().join("bin")]
+        .into_iter()
+        .chain(env::split_paths(&path))
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
+    env::join_paths(directories).context("a directory in PATH has a colon in its name")
+}
