@@ -11,7 +11,7 @@ type Step = (&'static str, fn() -> Result<()>);
 
 const STEPS: [Step; 6] = [
     ("formatting", formatting),
-    ("eBPF object", ebpf::build),
+    ("eBPF build", ebpf::build),
     ("eBPF lints", ebpf::lint),
     ("lints", lints),
     ("documentation", documentation),
