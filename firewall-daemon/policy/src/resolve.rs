@@ -194,11 +194,12 @@ impl<'s> Resolver<'s> {
     }
 
     /// Enters a name into its list, or complains that it is there already.
-    fn define(&mut self, what: What, index: usize, name: &'s Text<'s>) {
+    fn define(&mut self, what: What, index: usize, name: &'s Text<'s>) -> bool {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         match self.names.0[what as usize].entry(&name.value) {
             Entry::Vacant(entry) => {
                 entry.insert((index, name.span));
+                true
             }
             Entry::Occupied(entry) => {
                 let (_, first) = *entry.get();
@@ -209,6 +210,7 @@ impl<'s> Resolver<'s> {
                         .related(first, "first defined here")
                         .help("keep one of them, or give this one another name"),
                 );
+                false
             }
         }
     }

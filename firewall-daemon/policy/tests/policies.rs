@@ -3,9 +3,7 @@
 use std::path::Path;
 
 use firewall_common::Port;
-use firewall_policy::{
-    Capacity, Image, Ports, SequentialSlots, Sources, Style, compile, resolve,
-};
+use firewall_policy::{Capacity, Image, Ports, SequentialSlots, Sources, Style, compile, resolve};
 
 fn gateway() -> Ports {
     Ports::paired([("inside".to_owned(), Some(Port(1))), ("outside".to_owned(), Some(Port(0)))])

@@ -10,7 +10,7 @@ use crate::model::Policy;
 pub struct Capacity {
     /// Addresses of nodes, and networks selected with `/any`.
     pub nodes: u32,
-    /// Written rules. Their entries in the image, several for each, may be four times as many.
+    /// Written rules. Their entries in the image may be four times as many, and 1024 more.
     pub rules: u32,
     /// Flows; policies do not need any.
     pub flows: u32,
@@ -27,7 +27,7 @@ impl Capacity {
 
     /// The entries that all rules together may have.
     pub const fn rule_entries(&self) -> u32 {
-        self.rules.saturating_mul(ENTRIES_PER_RULE)
+        self.rules.saturating_mul(ENTRIES_PER_RULE).saturating_add(SPARE_ENTRIES)
     }
 }
 
@@ -39,6 +39,8 @@ impl Default for Capacity {
 
 /// A rule between two roles with one service has three entries: itself, and "connected" both ways.
 const ENTRIES_PER_RULE: u32 = 4;
+/// So that the few rules of a small gateway may be larger than that.
+const SPARE_ENTRIES: u32 = 1024;
 
 /// Buckets of two fill to 89 % before placing fails, buckets of four to 97 % (Dietzfelbinger and
 /// Weidling, "Balanced allocation and dictionaries with tightly packed constant size bins", 2007).
@@ -96,7 +98,7 @@ pub enum CompileError {
     RuleEntries {
         /// Entries counted until it was clear.
         needed: usize,
-        /// Four times `capacity.rules`
+        /// [`Capacity::rule_entries`]
         capacity: usize,
     },
     /// More lines than the image may have.

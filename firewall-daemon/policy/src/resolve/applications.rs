@@ -12,7 +12,7 @@ impl<'s> Resolver<'s> {
         let ApplicationSpec { name, description, tcp, udp, icmp, is_empty } = spec;
         self.accept(Code::InvalidName, name.span, values::name(&name.value));
         let index = self.applications.len();
-        self.define(What::Application, index, name);
+        let is_new = self.define(What::Application, index, name);
         if *is_empty {
             let message = format!("the application {} names no port", quote(&name.value));
             self.report(
@@ -22,7 +22,8 @@ impl<'s> Resolver<'s> {
         }
         let [tcp, udp] = [tcp, udp].map(|texts| self.port_ranges(texts.as_ref()));
         let echo = self.echo(icmp.as_ref());
-        self.is_application_used.push(false);
+        // Of two with one name, rules use the first: the second is wrong enough.
+        self.is_application_used.push(!is_new);
         self.applications.push(Application {
             name: Arc::from(&*name.value),
             description: owned(description.as_ref()),

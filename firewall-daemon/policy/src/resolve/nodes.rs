@@ -55,6 +55,8 @@ impl<'s> Resolver<'s> {
             addresses,
             mac: match mac {
                 Some(mac) => MacBinding::Exact(mac),
+                // A MAC that was refused is not one that was left out.
+                None if spec.mac.is_some() => MacBinding::Router,
                 None if self.subnetworks[subnetwork.index()].routers.is_empty() => MacBinding::Any,
                 None => MacBinding::Router,
             },
@@ -129,7 +131,7 @@ impl<'s> Resolver<'s> {
                 let diagnostic = Diagnostic::at(
                     Code::DuplicateMac,
                     text.span,
-                    format!("{mac} is {owner}'s already"),
+                    format!("{mac} belongs to {owner} already"),
                 );
                 let diagnostic = diagnostic
                     .related(*first, "first claimed here")

@@ -245,8 +245,9 @@ impl<'s> Resolver<'s> {
         let mut warnings: Vec<Diagnostic> = unused.collect();
         let met: HashSet<SubnetworkId> =
             self.nodes.iter().flatten().map(|node| node.subnetwork).collect();
+        let is_any_lost = self.nodes.iter().any(Option::is_none);
         for (index, subnetwork) in (0_u32..).zip(&self.subnetworks) {
-            if met.contains(&SubnetworkId(index)) || self.any.contains_key(&index) {
+            if is_any_lost || met.contains(&SubnetworkId(index)) || self.any.contains_key(&index) {
                 continue;
             }
             let message = format!("`{}` has no nodes", subnetwork.name);
