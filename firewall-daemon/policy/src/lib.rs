@@ -1,10 +1,12 @@
 //! The policy language: from the TOML files of a hospital to the image that the kernel reads.
 //!
 //! [`Sources::read`] -> [`resolve`](resolve()) -> [`compile`](compile()); each step takes the value
-//! that the one before it made. [`Change`] tells two policies apart. Nothing here reads a clock or a
+//! that the one before it made; [`check`](check()) does it all for a policy that is not to be loaded.
+//! [`Change`] tells two policies apart. Nothing here reads a clock or a
 //! socket, and after [`Sources::read`] no file either.
 
 pub mod change;
+pub mod check;
 pub mod compile;
 pub mod diagnostic;
 pub mod model;
@@ -14,6 +16,7 @@ mod spec;
 mod suggest;
 
 pub use change::{Change, Difference};
+pub use check::check;
 pub use compile::{
     Capacity, CompileError, Image, Names, SequentialSlots, SlotSource, compile, lines_for,
 };

@@ -265,9 +265,8 @@ fn try_expectations(policy: &Policy, found: &mut Vec<Diagnostic>) {
     for expectation in policy.expectations() {
         let Some((protocol, port)) = policy.contradiction(expectation) else { continue };
         let part = match protocol {
-            Protocol::Tcp => format!("TCP port {port}"),
-            Protocol::Udp => format!("UDP port {port}"),
-            Protocol::Echo => "echo".to_owned(),
+            Protocol::Tcp | Protocol::Udp => format!("{} port {port}", protocol.name()),
+            Protocol::Echo => protocol.name().to_owned(),
         };
         let Expectation { from, to, application, verdict, span } = expectation;
         let (from, to) = (&policy.node(*from).name, &policy.node(*to).name);

@@ -1,5 +1,6 @@
 //! The image says what the policy says: both are asked the same questions, by code that has nothing
 //! in common.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic as tests do")]
 
 mod lookup;
 
@@ -145,7 +146,7 @@ fn compare(policy: &Policy, image: &Image) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_image_answers_as_the_policy_does(choices: Vec<u8>, seed: u64) {

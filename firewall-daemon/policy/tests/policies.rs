@@ -1,4 +1,5 @@
 //! The policies that we hand out are valid, and do not even raise a warning.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic as tests do")]
 
 use std::path::Path;
 

@@ -70,7 +70,7 @@ fn try_out(sources: &Sources) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn arbitrary_text_is_answered(one in any::<String>(), other in "[\\PC\n\\[\\]=\".]{0,200}") {

@@ -14,7 +14,26 @@ pub enum Protocol {
     Echo,
 }
 
+impl Protocol {
+    /// As people write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Echo => "ICMP echo",
+        }
+    }
+}
+
 impl Application {
+    /// A protocol and port for each part of the application: what a trial of it has to send. For
+    /// echo the port is 0.
+    pub fn samples(&self) -> Vec<(Protocol, u16)> {
+        let tcp = self.tcp.iter().map(|ports| (Protocol::Tcp, ports.first));
+        let udp = self.udp.iter().map(|ports| (Protocol::Udp, ports.first));
+        tcp.chain(udp).chain(self.echo.then_some((Protocol::Echo, 0))).collect()
+    }
+
     /// Whether the application names that protocol and port.
     pub fn contains(&self, protocol: Protocol, port: u16) -> bool {
         match protocol {
