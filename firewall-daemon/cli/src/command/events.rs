@@ -1,0 +1,138 @@
+//! `cordon events`
+
+use clap::Args;
+use firewall_control::{Event, EventQuery, Party, Verdict};
+use jiff::{SpanRelativeTo, Timestamp};
+
+use super::flows::socket;
+use crate::context::{Context, print};
+use crate::failure::Failure;
+use crate::human::clean;
+use crate::paint::{Paint, Tone};
+
+/// What happened, oldest first
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cordon events --since 10m\n  \
+    cordon events --since 2026-01-31T12:00:00Z\n  \
+    cordon --json events --follow | jq .reason")]
+pub(crate) struct Arguments {
+    /// Go on with what happens from now on
+    #[arg(long, short)]
+    follow: bool,
+    /// Only events from then on: an instant (RFC 3339), or how long ago (10m, 2h, 1d)
+    #[arg(long, value_name = "T", value_parser = since)]
+    since: Option<Since>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    Instant(Timestamp),
+    Ago(jiff::SignedDuration),
+}
+
+fn since(text: &str) -> Result<Since, &'static str> {
+    const HELP: &str = "write an instant like 2026-01-31T12:00:00Z, or how long ago: 10m, 2h, 1d";
+    if let Ok(instant) = text.parse() {
+        return Ok(Since::Instant(instant));
+    }
+    let span: jiff::Span = text.parse().map_err(|_| HELP)?;
+    let ago = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| HELP)?;
+    if ago.is_negative() { Err(HELP) } else { Ok(Since::Ago(ago)) }
+}
+
+impl Since {
+    fn instant(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Instant(instant) => instant,
+            Self::Ago(ago) => now.checked_sub(ago).unwrap_or(Timestamp::MIN),
+        }
+    }
+}
+
+pub(crate) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
+    let Arguments { follow, since } = *arguments;
+    let since = since.map(|since| since.instant(Timestamp::now()).to_string());
+    let query = EventQuery { since, follow };
+    let mut events = context.client().events(&query).await.map_err(context.explain())?;
+    while let Some(event) = events.next().await.map_err(context.explain())? {
+        let line = if context.json() {
+            serde_json::to_string(&event).map_err(std::io::Error::from)?
+        } else {
+            render(&event, context.paint())
+        };
+        print(&(line + "\n"))?;
+    }
+    Ok(())
+}
+
+/// One line: when, what, why, where, who, how much.
+pub(super) fn render(event: &Event, paint: Paint) -> String {
+    let tone = match event.verdict {
+        Some(Verdict::Drop) => Tone::Warn,
+        Some(Verdict::Pass) => Tone::Good,
+        None => Tone::Bold,
+    };
+    let mut words = vec![event.time.clone(), paint.tone(tone, event.kind.name())];
+    let mut say = |word: Option<String>| words.extend(word.map(|word| clean(&word)));
+    if event.verdict.is_some() {
+        say(event.reason.clone());
+    }
+    say(event.port.clone());
+    say(event.vlan.map(|vlan| format!("vlan {vlan}")));
+    say(event
+        .protocol
+        .clone()
+        .or_else(|| event.ethertype.map(|ethertype| format!("ethertype 0x{ethertype:04x}"))));
+    let ends = [&event.source, &event.destination];
+    say(match ends.map(|end| end.as_ref().and_then(party)) {
+        [Some(source), Some(destination)] => Some(format!("{source} -> {destination}")),
+        [Some(source), None] => Some(format!("{source} ->")),
+        [None, Some(destination)] => Some(format!("-> {destination}")),
+        [None, None] => None,
+    });
+    say(event.length.map(|length| format!("{length} B")));
+    say(event.rule.as_ref().map(|rule| format!("rule \"{rule}\"")));
+    say(event.subnetwork.as_ref().map(|name| format!("subnetwork {name}")));
+    say(event.node.as_ref().map(|name| format!("node {name}")));
+    say(event.generation.map(|generation| format!("generation {generation}")));
+    say(event.count.map(|count| format!("{count} events")));
+    say(event.by.as_ref().map(|by| format!("by {by}")));
+    if event.verdict.is_none() {
+        say(event.reason.as_ref().map(|reason| format!("\"{reason}\"")));
+    }
+    say(event.message.clone());
+    words.join(" ")
+}
+
+/// `ct-1 10.20.0.11:104`, or the MAC where there is no address.
+fn party(party: &Party) -> Option<String> {
+    let Party { mac, address, port, node, subnetwork: _ } = party;
+    let address = address.as_ref().map(|address| socket(address, *port)).or_else(|| mac.clone());
+    match (node, address) {
+        (Some(node), Some(address)) => Some(format!("{node} {address}")),
+        (Some(name), None) => Some(name.clone()),
+        (None, address) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_is_an_instant_or_a_while_ago() {
+        let now: Timestamp = "2026-01-31T12:00:00Z".parse().unwrap();
+        for (text, instant) in [
+            ("10m", "2026-01-31T11:50:00Z"),
+            ("1d", "2026-01-30T12:00:00Z"),
+            ("1h30m", "2026-01-31T10:30:00Z"),
+            ("2026-01-01T00:00:00+01:00", "2025-12-31T23:00:00Z"),
+        ] {
+            assert_eq!(since(text).unwrap().instant(now).to_string(), instant, "{text}");
+        }
+        for text in ["", "yesterday", "10", "-10m", "1 month"] {
+            assert!(since(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `cordon reload`
+
+use clap::Args;
+use firewall_control::{Changes, ReloadReport};
+
+use super::flows;
+use crate::context::Context;
+use crate::failure::{Failure, detail};
+use crate::human::{clean, count, microseconds, number};
+use crate::paint::{Paint, Tone};
+
+/// Names that are listed before the rest is only counted.
+const LISTED: usize = 50;
+
+/// Activates what lies in the policy directory; a bad policy changes nothing
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {}
+
+pub(crate) async fn run(_: &Arguments, context: &Context) -> Result<(), Failure> {
+    let report = context.client().reload().await.map_err(context.explain())?;
+    context.answer(&report, render)
+}
+
+pub(super) fn render(report: &ReloadReport, paint: Paint) -> String {
+    let mut text: String = report.warnings.iter().map(detail).collect();
+    let hash = report.policy_hash.get(..12).unwrap_or(&report.policy_hash);
+    text += &format!("generation {}, policy {hash} is in force\n", report.generation);
+    text += &changes("subnetworks", &report.subnetworks, paint);
+    text += &changes("nodes", &report.nodes, paint);
+    text += &changes("rules", &report.rules, paint);
+    text += &format!("\n{} cut\n", count(report.cut_flows_count, "live flow", "live flows"));
+    if !report.cut_flows.is_empty() {
+        text += &flows::table(&report.cut_flows).render(paint);
+        let more = report.cut_flows_count.saturating_sub(report.cut_flows.len() as u64);
+        if more > 0 {
+            text += &format!("  and {} more\n", number(more));
+        }
+    }
+    text += &format!("\ntook {}\n", microseconds(report.took_microseconds));
+    if !report.message.is_empty() {
+        text += &(clean(&report.message) + "\n");
+    }
+    text
+}
+
+fn changes(title: &str, changes: &Changes, paint: Paint) -> String {
+    let Changes { added, removed, changed, kept } = changes;
+    let mut text = format!("\n{}\n", paint.bold(title));
+    for (word, tone, names) in [
+        ("added", Tone::Good, added),
+        ("removed", Tone::Bad, removed),
+        ("changed", Tone::Warn, changed),
+        ("kept", Tone::Dim, kept),
+    ] {
+        let word = paint.tone(tone, format!("{word:<7}"));
+        let line = format!("  {word}  {:>5}  {}", number(names.len() as u64), list(names));
+        text += &format!("{}\n", line.trim_end());
+    }
+    text
+}
+
+fn list(names: &[String]) -> String {
+    let listed: Vec<_> = names.iter().take(LISTED).map(|name| clean(name)).collect();
+    let more = names.len() - listed.len();
+    let text = listed.join(", ");
+    if more > 0 { format!("{text} and {} more", number(more as u64)) } else { text }
+}

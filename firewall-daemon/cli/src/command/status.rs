@@ -1,0 +1,164 @@
+//! `cordon status`
+
+use clap::Args;
+use firewall_control::{
+    Check, FlowTable, Health, NodeState, Policy, Status, Stop, StopLevel, Subnetwork, VlanOffload,
+    XdpMode,
+};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::human::{clean, count, number as grouped, seconds};
+use crate::paint::{Paint, Tone};
+use crate::table::{Cell, Table, cell, maybe, number};
+
+/// Mode, policy, ports, subnetworks and their stops, nodes, flows and health
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {}
+
+pub(crate) async fn run(_: &Arguments, context: &Context) -> Result<(), Failure> {
+    let status = context.client().status().await.map_err(context.explain())?;
+    context.answer(&status, render)
+}
+
+pub(super) fn render(status: &Status, paint: Paint) -> String {
+    let Status { version, mode, uptime_seconds, stop, policy, flows, .. } = status;
+    let Policy { generation, hash, armed, activated, nodes, rules } = policy;
+    let mut text = headline(stop, *armed, paint) + "\n\n";
+    text += &format!("daemon   {version}, {mode}, up {}\n", seconds(*uptime_seconds));
+    let since = activated.as_ref().map(|at| format!(", active since {at}")).unwrap_or_default();
+    text += &if *armed {
+        let hash = hash.get(..12).unwrap_or(hash);
+        let (nodes, rules) =
+            (count((*nodes).into(), "node", "nodes"), count((*rules).into(), "rule", "rules"));
+        format!("policy   generation {generation}, {hash}, {nodes}, {rules}{since}\n")
+    } else {
+        "policy   none is active: everything is dropped\n".to_owned()
+    };
+    let FlowTable { count: live, capacity, half_open } = *flows;
+    text += &format!(
+        "flows    {} of {}, {} half-open\n",
+        grouped(live),
+        grouped(capacity),
+        grouped(half_open)
+    );
+    for (title, table) in [
+        ("ports", ports(status)),
+        ("subnetworks", subnetworks(status)),
+        ("nodes", nodes_by_state(status)),
+        ("health", health(status)),
+    ] {
+        if !table.is_empty() {
+            text += &format!("\n{}\n{}", paint.bold(title), table.render(paint));
+        }
+    }
+    text
+}
+
+fn headline(stop: &Stop, armed: bool, paint: Paint) -> String {
+    match stop.level {
+        StopLevel::None if armed => paint.tone(Tone::Good, "In force."),
+        StopLevel::None => paint.tone(Tone::Bad, "No policy is in force: everything is dropped."),
+        StopLevel::Ordinary => {
+            paint.tone(Tone::Bad, "STOPPED, but for essential rules") + &circumstances(stop)
+        }
+        StopLevel::Hard => paint.tone(Tone::Bad, "STOPPED, hard") + &circumstances(stop),
+    }
+}
+
+/// By whom, since when and why.
+fn circumstances(stop: &Stop) -> String {
+    let Stop { level: _, since, by, reason } = stop;
+    let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let since = since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
+    let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    clean(&format!("{by}{since}{reason}"))
+}
+
+fn ports(status: &Status) -> Table {
+    let head = ["port", "interface", "driver", "xdp", "vlan offload", "peer", "armed"];
+    let mut table = Table::new(head);
+    for port in &status.ports {
+        let xdp = cell(port.xdp.name()).tone(match port.xdp {
+            XdpMode::Native => Tone::Good,
+            XdpMode::Generic => Tone::Warn,
+            XdpMode::None => Tone::Bad,
+        });
+        let offload = cell(port.vlan_offload.name()).tone(match port.vlan_offload {
+            VlanOffload::Off => Tone::Plain,
+            VlanOffload::On => Tone::Bad,
+            VlanOffload::Unknown => Tone::Dim,
+        });
+        table.push([
+            cell(&port.name),
+            cell(format!("{} ({})", port.interface, port.interface_index)),
+            maybe(port.driver.as_ref()),
+            xdp,
+            offload,
+            maybe(port.peer.as_ref()),
+            yes(port.armed),
+        ]);
+    }
+    table
+}
+
+fn yes(yes: bool) -> Cell {
+    if yes { cell("yes").tone(Tone::Good) } else { cell("no").tone(Tone::Bad) }
+}
+
+fn subnetworks(status: &Status) -> Table {
+    let mut table = Table::new(["subnetwork", "criticality", "port", "vlan", "nodes", "stop"]);
+    for subnetwork in &status.subnetworks {
+        let Subnetwork { name, criticality, port, vlan, nodes, stop, effective } = subnetwork;
+        let stop = match (stop.level, effective) {
+            (StopLevel::None, StopLevel::None) => cell("none"),
+            (StopLevel::None, effective) => {
+                cell(format!("{effective}, with everything")).tone(Tone::Bad)
+            }
+            (level, _) => cell(format!("{level}{}", circumstances(stop))).tone(Tone::Bad),
+        };
+        table.push([
+            cell(name),
+            cell(criticality.name()),
+            cell(port),
+            maybe(vlan.map(|vlan| vlan.to_string())),
+            number(grouped((*nodes).into())),
+            stop,
+        ]);
+    }
+    table
+}
+
+pub(super) fn standing(state: NodeState) -> Cell {
+    cell(state.name()).tone(match state {
+        NodeState::Authenticated => Tone::Good,
+        NodeState::NoLease | NodeState::Expired => Tone::Warn,
+        NodeState::Isolated => Tone::Bad,
+    })
+}
+
+fn nodes_by_state(status: &Status) -> Table {
+    let mut table = Table::new(["subnetwork", "authentication", "state", "nodes"]);
+    for nodes in &status.nodes {
+        table.push([
+            cell(&nodes.subnetwork),
+            cell(nodes.authentication.name()),
+            standing(nodes.state),
+            number(grouped(nodes.count)),
+        ]);
+    }
+    table
+}
+
+fn health(status: &Status) -> Table {
+    let mut table = Table::new(["check", "state", ""]);
+    for Check { name, state, sentence } in &status.health {
+        let tone = match state {
+            Health::Ok => Tone::Good,
+            Health::Warn => Tone::Warn,
+            Health::Fail => Tone::Bad,
+        };
+        table.push([cell(name), cell(state.name()).tone(tone), cell(sentence)]);
+    }
+    table
+}
