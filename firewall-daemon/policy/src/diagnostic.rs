@@ -292,6 +292,22 @@ impl Diagnostics {
     }
 }
 
+/// How many there are; [`Diagnostics::render`] shows them.
+impl std::fmt::Display for Diagnostics {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let errors = self.0.iter().filter(|one| one.severity() == Severity::Error).count();
+        let plural = |count| if count == 1 { "" } else { "s" };
+        let warnings = self.0.len() - errors;
+        write!(formatter, "the policy has {errors} error{}", plural(errors))?;
+        match warnings {
+            0 => Ok(()),
+            _ => write!(formatter, " and {warnings} warning{}", plural(warnings)),
+        }
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
 impl std::ops::Deref for Diagnostics {
     type Target = [Diagnostic];
 

@@ -165,7 +165,11 @@ fn syntax(
                 span,
                 format!("{} is defined twice", crate::diagnostic::quote(name)),
             )
-            .help("keep one of them, or give this one another name"),
+            .help(if is_header {
+                "keep one of them, or give this one another name"
+            } else {
+                "keep one of them"
+            }),
         );
     }
     is_broken

@@ -152,3 +152,17 @@ fn a_check_finds_what_only_the_compiler_knows() {
     assert!(found.iter().any(|diagnostic| diagnostic.code == Code::Capacity));
     assert!(check(&sources(BASE), &Ports::unknown(), &Capacity::default()).is_ok());
 }
+
+#[test]
+fn a_policy_that_says_only_its_version_allows_nothing() {
+    let image = compile(&policy(""), &mut SequentialSlots::new(), 1, &Capacity::default()).unwrap();
+    assert_eq!(image.header.shapes, 0);
+    assert!(image.names.nodes().is_empty());
+}
+
+#[test]
+fn complaints_are_counted_in_one_sentence() {
+    let text = format!("{BASE}[application.unused]\ntcp = [\"0\"]\n");
+    let found = resolve(&sources(&text), &Ports::unknown()).unwrap_err();
+    assert_eq!(found.to_string(), "the policy has 1 error and 3 warnings");
+}

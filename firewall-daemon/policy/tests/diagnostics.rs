@@ -123,6 +123,7 @@ complaints! {
     a_selector_with_two_slashes_is_refused: InvalidSelector, instead("radiology/modality", "radiology/modality/ct");
     a_name_defined_in_two_files_is_refused: DuplicateName, more("[application.dicom]\ntcp = [\"105\"]\n");
     a_name_defined_twice_in_one_file_is_refused: DuplicateName, more("[application.x]\ntcp = [\"1\"]\n\n[application.x]\ntcp = [\"2\"]\n\n[[allow]]\nname = \"x\"\nfrom = [\"ct-1\"]\nto = [\"pacs\"]\napplications = [\"x\"]\n");
+    a_key_that_stands_twice_is_refused: DuplicateName, instead("vlan = 120", "vlan = 120\nvlan = 121");
     two_rules_of_one_name_are_refused: DuplicateName, more("[[allow]]\nname = \"images\"\nfrom = [\"pacs\"]\nto = [\"ct-1\"]\napplications = [\"dicom\"]\n");
     an_address_of_two_nodes_is_refused: DuplicateAddress, more("[node.ris]\nsubnetwork = \"hospital\"\naddresses = [\"10.0.5.20\"]\n");
     a_mac_of_two_nodes_is_refused: DuplicateMac, more("[node.mr-1]\nsubnetwork = \"radiology\"\naddresses = [\"10.20.0.12\"]\nmac = \"02-00-00-20-00-11\"\n");
