@@ -8,8 +8,11 @@ use nix::unistd::{Gid, Group, Uid, User};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-/// The user database may live behind a network that is stopped.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The user database may live behind a network that is stopped: so long it may take to name a
+/// caller who may command anyway,
+const NAME: Duration = Duration::from_millis(250);
+/// and so long to find out whether they may.
+const MEMBERSHIP: Duration = Duration::from_secs(2);
 
 /// The other end of a connection, as the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,24 +33,25 @@ impl Gate {
         Self { group }
     }
 
-    /// The caller, and whether they may command. Root never waits for the user database.
+    /// The caller, and whether they may command. What the kernel knows about them decides first,
+    /// as it did when they opened the socket; only then the user database is asked.
     pub(crate) async fn judge(self, peer: Peer) -> (Caller, bool) {
-        let (user, member) = if peer.uid == 0 {
-            (Some("root".to_owned()), true)
-        } else {
-            let lookup = spawn_blocking(move || {
-                let user = User::from_uid(Uid::from_raw(peer.uid)).ok().flatten();
-                let member = self.is_member(user.as_ref());
-                (user.map(|user| user.name), member)
-            });
-            match timeout(PATIENCE, lookup).await {
-                Ok(Ok(found)) => found,
-                Ok(Err(_)) | Err(_) => (None, false),
-            }
-        };
-        let may = member || peer.gid == self.group.as_raw();
         let Peer { uid, gid, pid } = peer;
-        (Caller { uid, gid, pid, user, process: process(pid) }, may)
+        let process = process(pid);
+        if uid == 0 {
+            return (Caller { uid, gid, pid, user: Some("root".to_owned()), process }, true);
+        }
+        let may = gid == self.group.as_raw() || groups(pid).contains(&self.group.as_raw());
+        let lookup = spawn_blocking(move || {
+            let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+            let member = may || self.is_member(user.as_ref());
+            (user.map(|user| user.name), member)
+        });
+        let (user, may) = match timeout(if may { NAME } else { MEMBERSHIP }, lookup).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(_)) | Err(_) => (None, may),
+        };
+        (Caller { uid, gid, pid, user, process }, may)
     }
 
     fn is_member(self, user: Option<&User>) -> bool {
@@ -61,6 +65,13 @@ impl Gate {
 fn process(pid: u32) -> Option<String> {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     Some(name.trim_end().chars().filter(|character| !character.is_control()).collect())
+}
+
+/// The supplementary groups of a process that still lives (proc_pid_status(5)).
+fn groups(pid: u32) -> Vec<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Groups:"));
+    line.unwrap_or_default().split_whitespace().filter_map(|group| group.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -81,6 +92,17 @@ mod tests {
         assert!(may);
         assert_eq!(caller.user.as_deref(), Some("root"));
         assert!(gate.judge(peer(NOBODY, NOBODY)).await.1);
+    }
+
+    #[test]
+    fn the_kernel_knows_the_groups_of_a_process() {
+        let mut expected: Vec<u32> =
+            nix::unistd::getgroups().unwrap().into_iter().map(Gid::as_raw).collect();
+        let mut found = groups(std::process::id());
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected);
+        assert!(groups(0).is_empty());
     }
 
     #[tokio::test]

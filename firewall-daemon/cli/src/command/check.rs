@@ -1,5 +1,6 @@
 //! `cordon check`
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::failure::{Exit, Failure, Told};
 use crate::human::count;
+use crate::paint::Paint;
 
 /// Validates the policies in a directory, without daemon and without root
 ///
@@ -55,16 +57,19 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
         rules: size(|policy| policy.rules().len()),
         diagnostics: found.records(&sources),
     };
-    let style = if context.paint().colours() { Style::Coloured } else { Style::Plain };
-    let details = found.render(&sources, style);
+    let drawn = |paint: Paint| {
+        let style = if paint.colours() { Style::Coloured } else { Style::Plain };
+        found.render(&sources, style)
+    };
     let tally = |severity| {
         found.iter().filter(|diagnostic| diagnostic.severity() == severity).count() as u64
     };
     if verdict.valid {
-        context.answer(&verdict, |verdict, _| {
+        context.answer(&verdict, |verdict, paint| {
             let nodes = count(verdict.nodes as u64, "node", "nodes");
             let rules = count(verdict.rules as u64, "rule", "rules");
             let warnings = count(tally(Severity::Warning), "warning", "warnings");
+            let details = drawn(paint);
             format!("{details}The policy is valid: {nodes}, {rules}, {warnings}.\n")
         })
     } else {
@@ -73,7 +78,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
         }
         let errors = count(tally(Severity::Error), "error", "errors");
         let sentence = format!("the policy in {} has {errors}", directory.display());
-        let details = if context.json() { String::new() } else { details };
+        let errors_paint = Paint::new(io::stderr().is_terminal());
+        let details = if context.json() { String::new() } else { drawn(errors_paint) };
         Err(Failure::Told(Told { exit: Exit::Invalid, sentence, hint: None, details }))
     }
 }

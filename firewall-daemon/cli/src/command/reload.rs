@@ -23,8 +23,8 @@ pub(crate) async fn run(_: &Arguments, context: &Context) -> Result<(), Failure>
 
 pub(super) fn render(report: &ReloadReport, paint: Paint) -> String {
     let mut text: String = report.warnings.iter().map(detail).collect();
-    let hash = report.policy_hash.get(..12).unwrap_or(&report.policy_hash);
-    text += &format!("generation {}, policy {hash} is in force\n", report.generation);
+    let ReloadReport { generation, policy_hash, .. } = report;
+    text += &format!("generation {generation}, policy {policy_hash} is in force\n");
     text += &changes("subnetworks", &report.subnetworks, paint);
     text += &changes("nodes", &report.nodes, paint);
     text += &changes("rules", &report.rules, paint);

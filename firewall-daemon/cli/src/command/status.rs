@@ -22,13 +22,12 @@ pub(crate) async fn run(_: &Arguments, context: &Context) -> Result<(), Failure>
 }
 
 pub(super) fn render(status: &Status, paint: Paint) -> String {
-    let Status { version, mode, uptime_seconds, stop, policy, flows, .. } = status;
+    let Status { version, mode, uptime_seconds, policy, flows, .. } = status;
     let Policy { generation, hash, armed, activated, nodes, rules } = policy;
-    let mut text = headline(stop, *armed, paint) + "\n\n";
+    let mut text = headline(status, paint) + "\n\n";
     text += &format!("daemon   {version}, {mode}, up {}\n", seconds(*uptime_seconds));
     let since = activated.as_ref().map(|at| format!(", active since {at}")).unwrap_or_default();
     text += &if *armed {
-        let hash = hash.get(..12).unwrap_or(hash);
         let (nodes, rules) =
             (count((*nodes).into(), "node", "nodes"), count((*rules).into(), "rule", "rules"));
         format!("policy   generation {generation}, {hash}, {nodes}, {rules}{since}\n")
@@ -55,15 +54,36 @@ pub(super) fn render(status: &Status, paint: Paint) -> String {
     text
 }
 
-fn headline(stop: &Stop, armed: bool, paint: Paint) -> String {
+/// The one line that must be true if nothing else is read.
+fn headline(status: &Status, paint: Paint) -> String {
+    let stop = &status.stop;
     match stop.level {
-        StopLevel::None if armed => paint.tone(Tone::Good, "In force."),
-        StopLevel::None => paint.tone(Tone::Bad, "No policy is in force: everything is dropped."),
+        StopLevel::None => {}
         StopLevel::Ordinary => {
-            paint.tone(Tone::Bad, "STOPPED, but for essential rules") + &circumstances(stop)
+            let said = paint.tone(Tone::Bad, "STOPPED, but for essential rules");
+            return said + &circumstances(stop);
         }
-        StopLevel::Hard => paint.tone(Tone::Bad, "STOPPED, hard") + &circumstances(stop),
+        StopLevel::Hard => return paint.tone(Tone::Bad, "STOPPED, hard") + &circumstances(stop),
     }
+    if !status.policy.armed {
+        return paint.tone(Tone::Bad, "NOT ARMED: no policy is active, everything is dropped.");
+    }
+    let unarmed = list(status.ports.iter().filter(|port| !port.armed).map(|port| &port.name));
+    if !unarmed.is_empty() {
+        let text = format!("NOT ARMED: nothing is forwarded on {unarmed}.");
+        return paint.tone(Tone::Bad, text);
+    }
+    let stopped = status.subnetworks.iter().filter(|each| each.effective != StopLevel::None);
+    let stopped = list(stopped.map(|subnetwork| &subnetwork.name));
+    if stopped.is_empty() {
+        paint.tone(Tone::Good, "In force.")
+    } else {
+        paint.tone(Tone::Warn, format!("In force; stopped: {stopped}."))
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    clean(&names.map(String::as_str).collect::<Vec<_>>().join(", "))
 }
 
 /// By whom, since when and why.
