@@ -3,11 +3,13 @@
 use crate::abi::{Publication, Stop};
 use crate::flow::{Advance, End, Flow, FlowKey, Grant, Segment, Sender, Signature, State, other};
 use crate::frame::wire;
-use crate::identity::{Speaker, View};
+use crate::guard::Claim;
+use crate::identity::{Direction, Role, Speaker, View};
+use crate::image::Allowed;
 use crate::parse::{self, Link, Network, Transport, ethertype, protocol};
 use crate::word::Word64;
 use crate::{
-    Addr, DropReason, Frame, Generation, PassReason, Port, RuleSlot, Service, SubnetworkSlot,
+    Addr, DropReason, Frame, Generation, Mac, PassReason, Port, RuleSlot, Service, SubnetworkSlot,
     Tables, Ticks, Vlan, guard,
 };
 
@@ -35,18 +37,18 @@ where
     let Publication { half, generation, .. } = publication;
     let link = parse::link(frame, tables.port())?;
     note.link(&link);
-    let moment = Moment { stop, half, generation, now };
+    note.moment = Moment { stop, half, generation, now };
     let network = match link.ethertype {
-        ethertype::ARP => return guard::arp(frame, tables, &moment, note, link.payload),
+        ethertype::ARP => return guard::arp(frame, tables, note, link.payload),
         ethertype::IPV4 => parse::ipv4(frame, link.payload)?,
         ethertype::IPV6 => parse::ipv6(frame, link.payload)?,
         _ => return Err(DropReason::Ethertype),
     };
-    packet(frame, tables, &moment, note, &network)
+    packet(frame, tables, note, &network)
 }
 
 /// What a decision is taken under; read once per frame.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Moment {
     /// How far everything is stopped; never [`Stop::Hard`] here.
     pub stop: Stop,
@@ -85,6 +87,24 @@ pub struct Note {
     pub signature: Signature,
     /// Which end of `key` sent the frame.
     pub sender: Sender,
+    /// Who sent it; working memory like the three that follow: BPF's stack has 512 bytes.
+    pub source: Speaker,
+    /// Who would receive it.
+    pub destination: Speaker,
+    /// Whose address is asked for.
+    pub query: Addr,
+    /// The service that is asked for.
+    pub service: Service,
+    /// What the rule table said.
+    pub allowed: Allowed,
+    /// What a flow is allowed under.
+    pub grant: Grant,
+    /// What an ARP or neighbour discovery message says.
+    pub claim: Claim,
+    /// What the decision is taken under.
+    pub moment: Moment,
+    /// Why a question was answered with no, across a call of the kernel's.
+    pub refusal: DropReason,
     /// Sender's node slot, receiver's in the upper half. Words that are stored one by one: LLVM
     /// would make a call of memset for anything wider.
     nodes: Word64,
@@ -101,6 +121,15 @@ impl Default for Note {
             flow: Flow::default(),
             signature: Signature::default(),
             sender: Sender::Low,
+            source: Speaker::default(),
+            destination: Speaker::default(),
+            query: Addr::UNSPECIFIED,
+            service: Service::NONE,
+            allowed: Allowed::default(),
+            grant: Grant::default(),
+            claim: Claim::default(),
+            moment: Moment::default(),
+            refusal: DropReason::NotArmed,
             nodes: Word64::default(),
             about: Word64::default(),
         }
@@ -135,18 +164,31 @@ impl Note {
         self.about.store(self.about.load() & !NAMED);
     }
 
-    /// Keeps who sent the frame.
+    /// Keeps what the flow is allowed under.
     #[inline(always)]
-    pub fn sent_by(&self, speaker: &Speaker) {
-        self.nodes.store(speaker.party.node().0 as u64);
-        self.about.store(self.about.load() | (speaker.subnetwork.0 as u64) << 16);
+    pub(crate) fn granted(&mut self, direction: Direction, lease_end: u32) {
+        let (from, to) = match direction {
+            Direction::Forward => (self.source.subnetwork, self.destination.subnetwork),
+            Direction::Backward => (self.destination.subnetwork, self.source.subnetwork),
+        };
+        let Allowed { rule, essential } = self.allowed;
+        self.grant =
+            Grant { generation: self.moment.generation, lease_end, rule, essential, from, to };
     }
 
-    /// Keeps who would receive it.
+    /// `source` is known.
     #[inline(always)]
-    pub fn sent_to(&self, speaker: &Speaker) {
-        self.nodes.store(self.nodes.load() | (speaker.party.node().0 as u64) << 32);
-        self.about.store(self.about.load() | (speaker.subnetwork.0 as u64) << 32);
+    pub fn sent_by(&self) {
+        self.nodes.store(self.source.party.node().0 as u64);
+        self.about.store(self.about.load() | (self.source.subnetwork.0 as u64) << 16);
+    }
+
+    /// `destination` is known, too.
+    #[inline(always)]
+    pub fn sent_to(&self) {
+        let Speaker { party, subnetwork, .. } = self.destination;
+        self.nodes.store(self.nodes.load() | (party.node().0 as u64) << 32);
+        self.about.store(self.about.load() | (subnetwork.0 as u64) << 32);
     }
 
     /// The frame's EtherType behind the tag; 0 if it was refused before.
@@ -181,7 +223,6 @@ impl Note {
 fn packet<F, T>(
     frame: &F,
     tables: &T,
-    moment: &Moment,
     note: &mut Note,
     network: &Network,
 ) -> Result<Passage, DropReason>
@@ -222,21 +263,21 @@ where
         return Err(DropReason::TransportHeader);
     }
     if let Transport::NeighbourDiscovery { kind } = transport {
-        return guard::neighbour_discovery(frame, tables, moment, note, network, kind);
+        return guard::neighbour_discovery(frame, tables, note, network, kind);
     }
     if note.signature.is_to_group() != network.is_group() {
         return Err(DropReason::IpDestination);
     }
     if let Transport::Error { quoted } = transport {
-        return related(frame, tables, moment, note, network, quoted);
+        return related(frame, tables, note, network, quoted);
     }
     match segment {
-        Some(segment) => conversation(tables, moment, note, sender, segment),
+        Some(segment) => conversation(tables, note, sender, segment),
         // No rule can name it; asking all the same finds the most telling reason.
-        None => match authorise(tables, moment, note, sender) {
-            Ok(_) => Err(DropReason::NoRule),
-            Err(reason) => Err(reason),
-        },
+        None => {
+            tables.consult(note, Question::flow(sender))?;
+            Err(DropReason::NoRule)
+        }
     }
 }
 
@@ -252,7 +293,6 @@ pub(crate) fn pair<T: Tables + ?Sized>(tables: &T) -> Port {
 #[inline(always)]
 fn conversation<T: Tables + ?Sized>(
     tables: &T,
-    moment: &Moment,
     note: &mut Note,
     sender: Sender,
     segment: Segment,
@@ -261,20 +301,20 @@ fn conversation<T: Tables + ?Sized>(
         Some(flow) => (flow, true),
         None => match tables.half_open(&note.key) {
             Some(flow) => (flow, false),
-            None => return open(tables, moment, note, sender, segment),
+            None => return open(tables, note, sender, segment),
         },
     };
-    if flow.is_expired(moment.now) {
+    if flow.is_expired(note.moment.now) {
         forget(tables, note, established);
-        return open(tables, moment, note, sender, segment);
+        return open(tables, note, sender, segment);
     }
     let state = flow.state();
-    let current = flow.generation() == moment.generation
+    let current = flow.generation() == note.moment.generation
         && flow.side(sender) == note.signature
-        && (moment.stop == Stop::None || state.is_essential())
-        && !flow.is_unleased(moment.now);
+        && (note.moment.stop == Stop::None || state.is_essential())
+        && !flow.is_unleased(note.moment.now);
     if !current {
-        authorise_again(tables, moment, note, sender, flow, established)?;
+        authorise_again(tables, note, sender, flow, established)?;
     }
     let state = flow.state();
     let from_initiator = state.initiator() == sender;
@@ -289,16 +329,16 @@ fn conversation<T: Tables + ?Sized>(
     match advance {
         Advance::Keep(state) => {
             flow.set_state(state);
-            flow.touch(moment.now, state.phase().timeout(&tables.timeouts()));
+            flow.touch(note.moment.now, state.phase().timeout(&tables.timeouts()));
         }
         Advance::Promote(state) => {
             if established {
                 flow.set_state(state);
-                flow.touch(moment.now, state.phase().timeout(&tables.timeouts()));
+                flow.touch(note.moment.now, state.phase().timeout(&tables.timeouts()));
             } else {
                 note.flow.copy(flow);
                 note.flow.set_state(state);
-                note.flow.touch(moment.now, state.phase().timeout(&tables.timeouts()));
+                note.flow.touch(note.moment.now, state.phase().timeout(&tables.timeouts()));
                 if tables.insert(&note.key, &note.flow).is_err() {
                     return Err(DropReason::FlowTableFull);
                 }
@@ -323,26 +363,34 @@ fn forget<T: Tables + ?Sized>(tables: &T, note: &Note, established: bool) {
 #[inline(always)]
 fn open<T: Tables + ?Sized>(
     tables: &T,
-    moment: &Moment,
     note: &mut Note,
     sender: Sender,
     segment: Segment,
 ) -> Result<Passage, DropReason> {
-    let (grant, answer) = authorise(tables, moment, note, sender)?;
+    tables.consult(note, Question::flow(sender))?;
     let phase = segment.opens()?;
+    let Note { grant, .. } = *note;
     let state = State::new(phase, sender, grant.essential);
+    let answer = unheard(&note.destination);
     note.flow.open(&grant, state, sender, [note.signature, answer]);
-    note.flow.touch(moment.now, phase.timeout(&tables.timeouts()));
+    note.flow.touch(note.moment.now, phase.timeout(&tables.timeouts()));
     if tables.insert_half_open(&note.key, &note.flow).is_err() {
         return Err(DropReason::FlowTableFull);
     }
     Ok(Passage {
         reason: PassReason::Opened,
-        egress: answer.vlan(),
+        egress: note.destination.vlan,
         rule: grant.rule,
         from: grant.from,
         to: grant.to,
     })
+}
+
+/// What a receiver's answer will look like, its MAC left zero, which no frame that gets this far
+/// carries.
+#[inline(always)]
+fn unheard(speaker: &Speaker) -> Signature {
+    Signature::new(Mac::default(), Mac::default(), speaker.vlan, speaker.port)
 }
 
 /// A flow whose generation, binding, lease or leave under a stop is not what it was: it is asked
@@ -350,72 +398,114 @@ fn open<T: Tables + ?Sized>(
 #[inline(always)]
 fn authorise_again<T: Tables + ?Sized>(
     tables: &T,
-    moment: &Moment,
     note: &mut Note,
     sender: Sender,
     flow: &Flow,
     established: bool,
 ) -> Result<(), DropReason> {
-    let (grant, answer) = match authorise(tables, moment, note, flow.state().initiator()) {
-        Ok(granted) => granted,
+    match tables.consult(note, Question::flow(flow.state().initiator())) {
+        Ok(()) => {}
         Err(DropReason::NoRule) => {
             forget(tables, note, established);
             return Err(DropReason::Revoked);
         }
         Err(reason) => return Err(reason),
-    };
-    if flow.generation() != moment.generation {
-        flow.set_side(other(sender), answer);
+    }
+    if flow.generation() != note.moment.generation {
+        flow.set_side(other(sender), unheard(&note.destination));
     }
     flow.set_side(sender, note.signature);
-    flow.authorise(&grant);
+    flow.authorise(&note.grant);
     Ok(())
 }
 
-/// Whether the flow of this frame may be, with `initiator` as the end that opens it; and what the
-/// receiver's answer will look like, its MAC left zero, which no frame that gets this far carries.
-#[inline(never)]
+/// What only the image can answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Question {
+    /// May the flow of this frame be, opened by the end of its key that comes first?
+    FlowOpenedByLow = 0,
+    /// May it be, opened by the other end?
+    FlowOpenedByHigh = 1,
+    /// May the sender of this ARP or neighbour discovery message claim what it claims?
+    Claim = 2,
+    /// May the sender of this ICMP error be who reports?
+    Report = 3,
+}
+
+impl Question {
+    #[inline(always)]
+    const fn flow(initiator: Sender) -> Self {
+        match initiator {
+            Sender::Low => Self::FlowOpenedByLow,
+            Sender::High => Self::FlowOpenedByHigh,
+        }
+    }
+}
+
+/// Answers from the image. Reads the note and leaves there what it finds: who speaks to whom, and
+/// the grant. Called through [`Tables::consult`].
+#[inline(always)]
+pub fn consult<T: Tables + ?Sized>(
+    tables: &T,
+    note: &mut Note,
+    question: Question,
+) -> Result<(), DropReason> {
+    match question {
+        Question::FlowOpenedByLow => authorise(tables, note, Sender::Low),
+        Question::FlowOpenedByHigh => authorise(tables, note, Sender::High),
+        Question::Claim => guard::judge(tables, note),
+        Question::Report => report(tables, note),
+    }
+}
+
+/// Whether the flow of this frame may be, with `initiator` as the end that opens it.
+#[inline(always)]
 fn authorise<T: Tables + ?Sized>(
     tables: &T,
-    moment: &Moment,
     note: &mut Note,
     initiator: Sender,
-) -> Result<(Grant, Signature), DropReason> {
-    let view = View::new(tables, moment.half).ok_or(DropReason::NotArmed)?;
+) -> Result<(), DropReason> {
     let (source, destination) = match note.sender {
         Sender::Low => (note.key.low, note.key.high),
         Sender::High => (note.key.high, note.key.low),
     };
-    let source = view.source(source, note.signature)?;
-    note.sent_by(&source);
-    let source_lease = view.standing(&source, moment.now)?;
+    let now = note.moment.now;
+    note.query = source;
+    tables.identify(note, Role::Source)?;
+    let Some(view) = View::new(tables, note) else {
+        return Err(DropReason::NotArmed);
+    };
+    note.sent_by();
+    let source_lease = view.standing(&note.source, now)?;
     if parse::is_group(destination) {
         return Err(DropReason::NoRule);
     }
-    let destination = view.destination(destination)?;
-    note.sent_to(&destination);
-    if !view.is_addressed(&destination, note.signature.destination()) {
+    note.query = destination;
+    tables.identify(note, Role::Destination)?;
+    note.sent_to();
+    if !view.is_addressed(&note.destination, note.signature.destination()) {
         return Err(DropReason::BindingMac);
     }
-    let destination_lease = view.standing(&destination, moment.now)?;
-    let service = service(&view, note, initiator);
-    let (from, to) =
-        if initiator == note.sender { (&source, &destination) } else { (&destination, &source) };
-    let allowed = view.allowed(moment.stop, from, to, service)?;
-    let grant = Grant {
-        generation: moment.generation,
-        lease_end: earlier(source_lease, destination_lease, moment.now),
-        rule: allowed.rule,
-        essential: allowed.essential,
-        from: from.subnetwork,
-        to: to.subnetwork,
-    };
-    Ok((grant, unheard(&destination)))
+    let destination_lease = view.standing(&note.destination, now)?;
+    note.service = service(&view, note, initiator);
+    let direction = if initiator == note.sender { Direction::Forward } else { Direction::Backward };
+    tables.permit(note, direction)?;
+    note.granted(direction, earlier(source_lease, destination_lease, now));
+    Ok(())
 }
 
+/// Whether who reports an error is a router of the subnetwork beyond, or a node that speaks for
+/// itself.
 #[inline(always)]
-fn unheard(speaker: &Speaker) -> Signature {
-    Signature::new(Default::default(), Default::default(), speaker.vlan, speaker.port)
+fn report<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(), DropReason> {
+    let Some(view) = View::new(tables, note) else {
+        return Err(DropReason::NotArmed);
+    };
+    if view.is_router(note.grant.to, note.signature.source()) {
+        return Ok(());
+    }
+    tables.identify(note, Role::Source)
 }
 
 /// The earlier of two lease ends as a flow keeps it: never 0 unless neither has one, and never so
@@ -452,7 +542,6 @@ fn service<T: Tables + ?Sized>(view: &View<'_, T>, note: &Note, initiator: Sende
 fn related<F, T>(
     frame: &F,
     tables: &T,
-    moment: &Moment,
     note: &mut Note,
     network: &Network,
     quoted: u32,
@@ -495,13 +584,13 @@ where
         return Err(DropReason::NoRule);
     };
     let state = flow.state();
-    if flow.is_expired(moment.now) || flow.is_unleased(moment.now) {
+    if flow.is_expired(note.moment.now) || flow.is_unleased(note.moment.now) {
         return Err(DropReason::NoRule);
     }
-    if moment.stop != Stop::None && !state.is_essential() {
+    if note.moment.stop != Stop::None && !state.is_essential() {
         return Err(DropReason::Stopped);
     }
-    if flow.generation() != moment.generation {
+    if flow.generation() != note.moment.generation {
         return Err(DropReason::Revoked);
     }
     let far = flow.side(other(sender));
@@ -517,10 +606,9 @@ where
         if from_initiator { (initiator, responder) } else { (responder, initiator) };
     if far.source() != note.signature.source() {
         // Neither the flow's own far end nor, if it is not a router, a node that speaks for itself.
-        let view = View::new(tables, moment.half).ok_or(DropReason::NotArmed)?;
-        if !view.is_router(beyond, note.signature.source()) {
-            view.source(network.source, note.signature)?;
-        }
+        note.query = network.source;
+        note.grant.to = beyond;
+        tables.consult(note, Question::Report)?;
     }
     Ok(Passage {
         reason: PassReason::Related,
@@ -556,6 +644,6 @@ fn quote<F: Frame + ?Sized>(
         if u32::from_be(version) >> 28 != 6 {
             return Err(DropReason::IpHeader);
         }
-        Ok((Addr::from_words(source), Addr::from_words(destination), next, start + 40))
+        Ok((Addr::from_words(source.0), Addr::from_words(destination.0), next, start + 40))
     }
 }

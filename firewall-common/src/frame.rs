@@ -5,11 +5,88 @@
 pub mod wire {
     use crate::addr::Mac;
 
-    /// Types without padding for which any bytes are a value.
+    /// What can be read from a frame.
     ///
     /// # Safety
-    /// The type is `repr(C, packed)` or has no padding, and every bit pattern is valid.
-    pub unsafe trait Wire: Copy {}
+    /// Every bit pattern is valid, and `read` looks at no more than `size_of::<Self>()` bytes.
+    pub unsafe trait Wire: Copy {
+        /// Reads it from there.
+        ///
+        /// # Safety
+        /// As many bytes as the type has can be read at `start`, which need not be aligned.
+        unsafe fn read(start: *const u8) -> Self;
+    }
+
+    /// The pieces that headers are made of.
+    trait Piece: Copy {
+        /// # Safety
+        /// As for [`Wire::read`], `OFFSET` bytes further on.
+        unsafe fn read<const OFFSET: usize>(start: *const u8) -> Self;
+    }
+
+    // BPF has loads for unaligned words, but LLVM makes byte loads of them; and with its feature
+    // allows-misaligned-mem-access it also misaligns the stack, which the verifier refuses.
+    macro_rules! word {
+        ($($type:ty: $load:literal,)+) => {$(
+            impl Piece for $type {
+                #[inline(always)]
+                unsafe fn read<const OFFSET: usize>(start: *const u8) -> Self {
+                    #[cfg(target_arch = "bpf")]
+                    {
+                        let word: u64;
+                        // SAFETY: a load within the bytes that the caller vouches for.
+                        unsafe {
+                            core::arch::asm!(
+                                $load,
+                                out(reg) word,
+                                in(reg) start,
+                                const OFFSET,
+                                options(pure, readonly, nostack, preserves_flags)
+                            );
+                        }
+                        word as Self
+                    }
+                    #[cfg(not(target_arch = "bpf"))]
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        start.add(OFFSET).cast::<Self>().read_unaligned()
+                    }
+                }
+            }
+        )+};
+    }
+
+    word! {
+        u8: "{0} = *(u8 *)({1} + {2})",
+        u16: "{0} = *(u16 *)({1} + {2})",
+        u32: "{0} = *(u32 *)({1} + {2})",
+        u64: "{0} = *(u64 *)({1} + {2})",
+    }
+
+    impl Piece for Words {
+        #[inline(always)]
+        unsafe fn read<const OFFSET: usize>(start: *const u8) -> Self {
+            // SAFETY: the caller's promise.
+            unsafe {
+                Self([
+                    <u64 as Piece>::read::<OFFSET>(start),
+                    <u64 as Piece>::read::<OFFSET>(start.add(8)),
+                ])
+            }
+        }
+    }
+
+    impl Piece for Mac {
+        #[inline(always)]
+        unsafe fn read<const OFFSET: usize>(start: *const u8) -> Self {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let first = u64::from(<u32 as Piece>::read::<OFFSET>(start));
+                let second = u64::from(<u16 as Piece>::read::<OFFSET>(start.add(4)));
+                Self::from_word(first | second << 32)
+            }
+        }
+    }
 
     macro_rules! header {
         ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)+ }) => {
@@ -17,15 +94,36 @@ pub mod wire {
             #[derive(Clone, Copy, Debug)]
             #[repr(C, packed)]
             pub struct $name { $($(#[$doc])* pub $field: $type,)+ }
-            // SAFETY: packed, and made of integers and byte arrays only.
-            unsafe impl Wire for $name {}
+            // SAFETY: packed, made of integers, each read from where it lies.
+            unsafe impl Wire for $name {
+                #[inline(always)]
+                unsafe fn read(start: *const u8) -> Self {
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        Self {
+                            $($field: <$type as Piece>::read::<
+                                { core::mem::offset_of!(Self, $field) },
+                            >(start),)+
+                        }
+                    }
+                }
+            }
         };
     }
 
-    // SAFETY: two integers, no padding.
-    unsafe impl Wire for [u64; 2] {}
-    // SAFETY: an integer.
-    unsafe impl Wire for u8 {}
+    /// An IPv6 address as two words, read natively.
+    #[derive(Clone, Copy, Debug)]
+    #[repr(transparent)]
+    pub struct Words(pub [u64; 2]);
+
+    // SAFETY: two integers.
+    unsafe impl Wire for Words {
+        #[inline(always)]
+        unsafe fn read(start: *const u8) -> Self {
+            // SAFETY: the caller's promise.
+            unsafe { <Self as Piece>::read::<0>(start) }
+        }
+    }
 
     header! {
         /// Ethernet II (IEEE 802.3-2018, 3.1.1).
@@ -84,9 +182,9 @@ pub mod wire {
             /// Hop limit.
             hops: u8,
             /// Source address.
-            source: [u64; 2],
+            source: Words,
             /// Destination address.
-            destination: [u64; 2],
+            destination: Words,
         }
     }
     header! {
@@ -176,7 +274,7 @@ impl Frame for [u8] {
 
     fn load<T: Wire>(&self, offset: u32) -> Option<T> {
         let bytes = self.get(offset as usize..)?.get(..size_of::<T>())?;
-        // SAFETY: as many bytes as T has, and any bytes are a T.
-        Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+        // SAFETY: as many bytes as T has.
+        Some(unsafe { T::read(bytes.as_ptr()) })
     }
 }

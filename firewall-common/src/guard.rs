@@ -1,38 +1,44 @@
 //! ARP (RFC 826) and neighbour discovery (RFC 4861): they pass between nodes that some rule
 //! connects, when the sender owns what it claims, and an answer only if it was asked for.
 
-use crate::decide::{Moment, Note, Passage, earlier, pair};
-use crate::flow::{End, Grant, Phase, Sender, Signature, State, other};
+use crate::decide::{Note, Passage, Question, earlier, pair};
+use crate::flow::{End, Phase, Sender, Signature, State, other};
 use crate::frame::wire;
-use crate::identity::{Speaker, View};
+use crate::identity::{Direction, Role, Speaker, View};
 use crate::parse::Network;
 use crate::{Addr, DropReason, Frame, Mac, PassReason, Service, Tables};
 
 /// A message about who lives at an address, the same for both protocols.
-struct Claim {
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Claim {
     /// The sender's address.
-    sender: Addr,
+    pub sender: Addr,
     /// The address of the one it is meant for, or whose MAC it asks for.
-    target: Addr,
+    pub target: Addr,
     /// It asks; otherwise it answers.
-    asks: bool,
+    pub asks: bool,
     /// What a claim of something that is not the sender's is called.
-    spoof: DropReason,
+    pub spoof: DropReason,
     /// What an address that no rule connects is called.
-    stranger: DropReason,
-    /// What letting it through is called.
-    pass: PassReason,
+    pub stranger: DropReason,
+}
+
+impl Default for Claim {
+    fn default() -> Self {
+        Self {
+            sender: Addr::UNSPECIFIED,
+            target: Addr::UNSPECIFIED,
+            asks: false,
+            spoof: DropReason::ArpSpoof,
+            stranger: DropReason::ArpTarget,
+        }
+    }
 }
 
 /// Decides over an ARP frame.
 #[inline(always)]
-pub fn arp<F, T>(
-    frame: &F,
-    tables: &T,
-    moment: &Moment,
-    note: &mut Note,
-    start: u32,
-) -> Result<Passage, DropReason>
+pub fn arp<F, T>(frame: &F, tables: &T, note: &mut Note, start: u32) -> Result<Passage, DropReason>
 where
     F: Frame + ?Sized,
     T: Tables + ?Sized,
@@ -50,13 +56,12 @@ where
     if frame.length() > start + 28 && frame.length() > 64 {
         return Err(DropReason::ArpSpoof);
     }
-    let claim = Claim {
+    note.claim = Claim {
         sender: Addr::from_v4_word(sender),
         target: Addr::from_v4_word(target),
         asks,
         spoof: DropReason::ArpSpoof,
         stranger: DropReason::ArpTarget,
-        pass: PassReason::Arp,
     };
     // A probe (sender 0.0.0.0, RFC 5227) and an announcement (sender = target) reach nobody that a
     // rule names; the announcement of another's address is told apart below.
@@ -66,7 +71,7 @@ where
     {
         return Err(DropReason::ArpSpoof);
     }
-    pass(tables, moment, note, &claim)
+    pass(tables, note, PassReason::Arp)
 }
 
 /// Decides over an ICMPv6 neighbour discovery message.
@@ -74,7 +79,6 @@ where
 pub fn neighbour_discovery<F, T>(
     frame: &F,
     tables: &T,
-    moment: &Moment,
     note: &mut Note,
     network: &Network,
     kind: u8,
@@ -100,10 +104,10 @@ where
     if network.hops != 255 || code != 0 || length != 24 && length != 32 {
         return Err(DropReason::NdSpoof);
     }
-    let Some(target) = frame.load::<[u64; 2]>(network.payload + 8) else {
+    let Some(target) = frame.load::<wire::Words>(network.payload + 8) else {
         return Err(DropReason::Truncated);
     };
-    let target = Addr::from_words(target);
+    let target = Addr::from_words(target.0);
     if length == 32 {
         let Some(option) = frame.load::<wire::LinkOption>(network.payload + 24) else {
             return Err(DropReason::Truncated);
@@ -123,15 +127,14 @@ where
     if !addressed || note.signature.is_to_group() != network.is_group() {
         return Err(DropReason::NdSpoof);
     }
-    let claim = Claim {
+    note.claim = Claim {
         sender: network.source,
         target: if asks { target } else { network.destination },
         asks,
         spoof: DropReason::NdSpoof,
         stranger: DropReason::NdSpoof,
-        pass: PassReason::NeighbourDiscovery,
     };
-    pass(tables, moment, note, &claim)
+    pass(tables, note, PassReason::NeighbourDiscovery)
 }
 
 /// ff02::1:ffXX:XXXX (RFC 4291, 2.7.1).
@@ -142,101 +145,112 @@ const fn solicited_node(target: Addr) -> Addr {
     Addr::from_words([0xff02_0000_0000_0000_u64.to_be(), group.to_be()])
 }
 
-#[inline(never)]
+#[inline(always)]
 fn pass<T: Tables + ?Sized>(
     tables: &T,
-    moment: &Moment,
     note: &mut Note,
-    claim: &Claim,
+    reason: PassReason,
 ) -> Result<Passage, DropReason> {
-    let (asker, owner) = (
-        End { address: claim.sender, port: if claim.asks { 1 } else { 0 } },
-        End { address: claim.target, port: if claim.asks { 0 } else { 1 } },
+    let Claim { sender, target, asks, spoof, stranger: _ } = note.claim;
+    let (sender, target) = (
+        End { address: sender, port: if asks { 1 } else { 0 } },
+        End { address: target, port: if asks { 0 } else { 1 } },
     );
-    let side = note.name(asker, owner, 0, pair(tables));
-    let view = View::new(tables, moment.half).ok_or(DropReason::NotArmed)?;
-    let frame = note.signature;
-    let known = match view.source(claim.sender, frame) {
-        Ok(speaker) => Some(speaker),
-        Err(DropReason::UnknownSource) => None,
-        Err(_) => return Err(claim.spoof),
-    };
-    if claim.sender == claim.target {
-        let owns = known.is_some();
-        return Err(if owns { claim.stranger } else { claim.spoof });
-    }
-    let target = match view.destination(claim.target) {
-        Ok(speaker) => Some(speaker),
-        Err(DropReason::UnknownDestination) => None,
-        Err(_) => return Err(claim.stranger),
-    };
-    let (sender, target) = match (known, target) {
-        (Some(sender), Some(target)) => (sender, target),
-        (Some(sender), None) => {
-            // An undeclared address: the sender's gateway, if it lies behind the peer port.
-            match view.gateway_of(&sender) {
-                Some(router) if router.port == tables.peer() => (sender, router),
-                Some(_) | None => return Err(claim.stranger),
-            }
-        }
-        (None, Some(target)) => match view.gateway_of(&target) {
-            Some(router) if is_router(&view, &router, frame) => (router, target),
-            Some(_) | None => return Err(DropReason::UnknownSource),
-        },
-        (None, None) => return Err(DropReason::UnknownSource),
-    };
-    note.sent_by(&sender);
-    let sender_lease = view.standing(&sender, moment.now)?;
-    note.sent_to(&target);
-    let target_lease = view.standing(&target, moment.now)?;
-    let allowed = match view.allowed(moment.stop, &sender, &target, Service::CONNECTED) {
-        Ok(allowed) => allowed,
-        Err(DropReason::NoRule) => return Err(claim.stranger),
-        Err(reason) => return Err(reason),
-    };
-    if claim.asks {
-        let grant = Grant {
-            generation: moment.generation,
-            lease_end: earlier(sender_lease, target_lease, moment.now),
-            rule: allowed.rule,
-            essential: allowed.essential,
-            from: sender.subnetwork,
-            to: target.subnetwork,
-        };
-        let state = State::new(Phase::Asked, side, allowed.essential);
-        let answer = Signature::new(Mac::default(), Mac::default(), target.vlan, target.port);
-        note.flow.open(&grant, state, side, [frame, answer]);
-        note.flow.touch(moment.now, tables.timeouts().half_open);
+    let side = note.name(sender, target, 0, pair(tables));
+    tables.consult(note, Question::Claim)?;
+    let Note { grant, destination, .. } = *note;
+    if asks {
+        let state = State::new(Phase::Asked, side, grant.essential);
+        let answer =
+            Signature::new(Mac::default(), Mac::default(), destination.vlan, destination.port);
+        note.flow.open(&grant, state, side, [note.signature, answer]);
+        note.flow.touch(note.moment.now, tables.timeouts().half_open);
         if tables.insert_half_open(&note.key, &note.flow).is_err() {
             return Err(DropReason::FlowTableFull);
         }
-    } else if !was_asked(tables, moment, note, other(side)) {
-        return Err(claim.spoof);
+    } else if !was_asked(tables, note, other(side)) {
+        return Err(spoof);
     }
     Ok(Passage {
-        reason: claim.pass,
-        egress: target.vlan,
-        rule: allowed.rule,
-        from: sender.subnetwork,
-        to: target.subnetwork,
+        reason,
+        egress: destination.vlan,
+        rule: grant.rule,
+        from: grant.from,
+        to: grant.to,
     })
 }
 
 #[inline(always)]
-fn is_router<T: Tables + ?Sized>(view: &View<'_, T>, router: &Speaker, frame: Signature) -> bool {
-    router.port == frame.port()
-        && router.vlan == frame.vlan()
-        && view.is_router(router.subnetwork, frame.source())
-}
-
-#[inline(always)]
-fn was_asked<T: Tables + ?Sized>(tables: &T, moment: &Moment, note: &Note, asker: Sender) -> bool {
+fn was_asked<T: Tables + ?Sized>(tables: &T, note: &Note, asker: Sender) -> bool {
     match tables.half_open(&note.key) {
         Some(flow) => {
-            !flow.is_expired(moment.now)
+            !flow.is_expired(note.moment.now)
                 && flow.state().initiator() == asker
                 && flow.side(asker).source() == note.signature.destination()
         }
         None => false,
     }
+}
+
+/// Whether the sender owns what it claims, and some rule connects it to the one it speaks to.
+#[inline(always)]
+pub(crate) fn judge<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(), DropReason> {
+    let Claim { sender, target, asks: _, spoof, stranger } = note.claim;
+    let now = note.moment.now;
+    note.query = sender;
+    let known = match tables.identify(note, Role::Source) {
+        Ok(()) => true,
+        Err(DropReason::UnknownSource) => false,
+        Err(_) => return Err(spoof),
+    };
+    if sender == target {
+        return Err(if known { stranger } else { spoof });
+    }
+    note.query = target;
+    let wanted = match tables.identify(note, Role::Destination) {
+        Ok(()) => true,
+        Err(DropReason::UnknownDestination) => false,
+        Err(_) => return Err(stranger),
+    };
+    let Some(view) = View::new(tables, note) else {
+        return Err(DropReason::NotArmed);
+    };
+    match (known, wanted) {
+        (true, true) => {}
+        // An undeclared address: the sender's gateway, if it lies behind the peer port.
+        (true, false) => {
+            if !view.gateway_of(&note.source, &mut note.destination)
+                || !view.is_behind_peer(&note.destination)
+            {
+                return Err(stranger);
+            }
+        }
+        (false, true) => {
+            if !view.gateway_of(&note.destination, &mut note.source)
+                || !is_router(&view, &note.source, &note.signature)
+            {
+                return Err(DropReason::UnknownSource);
+            }
+        }
+        (false, false) => return Err(DropReason::UnknownSource),
+    }
+    note.sent_by();
+    let sender_lease = view.standing(&note.source, now)?;
+    note.sent_to();
+    let target_lease = view.standing(&note.destination, now)?;
+    note.service = Service::CONNECTED;
+    match tables.permit(note, Direction::Forward) {
+        Ok(()) => {}
+        Err(DropReason::NoRule) => return Err(stranger),
+        Err(reason) => return Err(reason),
+    }
+    note.granted(Direction::Forward, earlier(sender_lease, target_lease, now));
+    Ok(())
+}
+
+#[inline(always)]
+fn is_router<T: Tables + ?Sized>(view: &View<'_, T>, router: &Speaker, frame: &Signature) -> bool {
+    router.port == frame.port()
+        && router.vlan == frame.vlan()
+        && view.is_router(router.subnetwork, frame.source())
 }

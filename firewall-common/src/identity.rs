@@ -1,22 +1,14 @@
 //! Who is who: from an address, a MAC, a VLAN and a port to a node that may speak.
 
 use crate::abi::Stop;
-use crate::flow::Signature;
+use crate::decide::Note;
 use crate::image::{
     self, Allowed, Header, Line, MacBinding, Party, RuleEntry, Selector, Subnetwork,
 };
 use crate::{Addr, DropReason, Mac, Port, Service, SubnetworkSlot, Tables, Ticks, Vlan};
 
-/// One half of the image, and the tables beside it.
-pub struct View<'t, T: ?Sized> {
-    /// The tables.
-    pub tables: &'t T,
-    half: u32,
-    header: &'t Line,
-}
-
 /// One end of a frame: an identity, and the binding of its subnetwork.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Speaker {
     /// Its identity; the default for a router.
     pub party: Party,
@@ -26,59 +18,162 @@ pub struct Speaker {
     pub vlan: Vlan,
     /// The port it lives behind.
     pub port: Port,
-    /// It is a router of its subnetwork, not a node in it.
-    pub router: bool,
+    /// What rules may call it, by [`Selector::kind`]. In memory, so that the verifier walks the
+    /// loop over the shapes without knowing which.
+    selectors: [Selector; 4],
+}
+
+/// Which end of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Role {
+    /// The one that sent it.
+    Source = 0,
+    /// The one that would receive it.
+    Destination = 1,
+}
+
+/// Which end of a frame opens the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Direction {
+    /// Its source does.
+    Forward = 0,
+    /// Its destination did: the frame is an answer.
+    Backward = 1,
+}
+
+/// Finds out who is at `note.query`: as a source, provided that the frame looks as it must; as a
+/// destination, provided that it lies behind the peer port. Called through [`Tables::identify`].
+#[inline(always)]
+pub fn identify<T: Tables + ?Sized>(
+    tables: &T,
+    note: &mut Note,
+    role: Role,
+) -> Result<(), DropReason> {
+    let Some(view) = View::new(tables, note) else {
+        return Err(DropReason::NotArmed);
+    };
+    let declared = view.node(note.query);
+    match role {
+        Role::Source => {
+            match declared {
+                Some(party) => note.source.party = party,
+                None => tables.search(note, role)?,
+            }
+            view.bound_source(note)
+        }
+        Role::Destination => {
+            match declared {
+                Some(party) => note.destination.party = party,
+                None => tables.search(note, role)?,
+            }
+            view.reachable_destination(note)
+        }
+    }
+}
+
+/// Looks for `note.query`, which is no node's address, in the networks behind that role's port that
+/// some rule selects with `any`. Called through [`Tables::search`].
+#[inline(always)]
+pub fn search<T: Tables + ?Sized>(
+    tables: &T,
+    note: &mut Note,
+    role: Role,
+) -> Result<(), DropReason> {
+    let (port, unknown) = match role {
+        Role::Source => (note.signature.port(), DropReason::UnknownSource),
+        Role::Destination => (tables.peer(), DropReason::UnknownDestination),
+    };
+    let Some(view) = View::new(tables, note) else {
+        return Err(DropReason::NotArmed);
+    };
+    let Some(party) = view.network(note.query, port) else {
+        return Err(unknown);
+    };
+    match role {
+        Role::Source => note.source.party = party,
+        Role::Destination => note.destination.party = party,
+    }
+    Ok(())
+}
+
+/// Whether some rule lets the one end open `note.service` to the other, stops considered; the answer
+/// is left in `note.allowed`. Called through [`Tables::permit`].
+#[inline(always)]
+pub fn permit<T: Tables + ?Sized>(
+    tables: &T,
+    note: &mut Note,
+    direction: Direction,
+) -> Result<(), DropReason> {
+    let Some(view) = View::new(tables, note) else {
+        return Err(DropReason::NotArmed);
+    };
+    let stop = note.moment.stop;
+    let (from, to) = match direction {
+        Direction::Forward => (&note.source, &note.destination),
+        Direction::Backward => (&note.destination, &note.source),
+    };
+    let local = local_stop(tables, from).max(local_stop(tables, to));
+    view.allowed(stop, local, from, to, note.service).map(|allowed| note.allowed = allowed)
+}
+
+#[inline(always)]
+fn local_stop<T: Tables + ?Sized>(tables: &T, speaker: &Speaker) -> Stop {
+    match tables.subnetwork(speaker.subnetwork) {
+        Some(state) => Stop::decode(state.stop.load()),
+        None => Stop::Hard,
+    }
+}
+
+/// One half of the image, and the tables beside it.
+pub(crate) struct View<'t, T: ?Sized> {
+    tables: &'t T,
+    half: u32,
+    header: &'t Line,
 }
 
 impl<'t, T: Tables + ?Sized> View<'t, T> {
-    /// The half that is active.
+    /// The half that the decision is taken under.
     #[inline(always)]
-    pub fn new(tables: &'t T, half: u32) -> Option<Self> {
-        Some(Self { tables, half, header: tables.line(half, 0)? })
+    pub(crate) fn new(tables: &'t T, note: &Note) -> Option<Self> {
+        let half = note.moment.half;
+        let header = tables.line(half, 0)?;
+        Some(Self { tables, half, header })
     }
 
     /// What line 0 says. Decoded where it is needed, so that it takes no stack.
     #[inline(always)]
-    pub fn header(&self) -> Header {
+    pub(crate) fn header(&self) -> Header {
         Header::decode(self.header)
     }
 
-    /// Who sends from that address, provided that the frame looks as it must.
-    #[inline(never)]
-    pub fn source(&self, address: Addr, frame: Signature) -> Result<Speaker, DropReason> {
-        let Some(party) = self.node(address) else {
-            let party = self.network(address, frame.port()).ok_or(DropReason::UnknownSource)?;
-            let (speaker, _) = self.speaker(party).ok_or(DropReason::UnknownSource)?;
-            if speaker.vlan != frame.vlan() {
-                return Err(DropReason::BindingVlan);
-            }
-            return Ok(speaker);
+    #[inline(always)]
+    fn bound_source(&self, note: &mut Note) -> Result<(), DropReason> {
+        let frame = note.signature;
+        let Some(line) = self.place(&mut note.source) else {
+            return Err(DropReason::UnknownSource);
         };
-        let (speaker, line) = self.speaker(party).ok_or(DropReason::UnknownSource)?;
-        if speaker.port != frame.port() {
+        if note.source.port != frame.port() {
             return Err(DropReason::BindingPort);
         }
-        if speaker.vlan != frame.vlan() {
+        if note.source.vlan != frame.vlan() {
             return Err(DropReason::BindingVlan);
         }
-        if !carries(party, line, frame.source()) {
+        if !carries(note.source.party, line, frame.source()) {
             return Err(DropReason::BindingMac);
         }
-        Ok(speaker)
+        Ok(())
     }
 
-    /// Who receives at that address, provided that it lies behind the peer port.
-    #[inline(never)]
-    pub fn destination(&self, address: Addr) -> Result<Speaker, DropReason> {
-        let peer = self.tables.peer();
-        let party = match self.node(address) {
-            Some(party) => party,
-            None => self.network(address, peer).ok_or(DropReason::UnknownDestination)?,
-        };
-        let (speaker, _) = self.speaker(party).ok_or(DropReason::UnknownDestination)?;
-        if speaker.port == peer {
-            Ok(speaker)
-        } else if speaker.port == self.tables.port() {
+    #[inline(always)]
+    fn reachable_destination(&self, note: &mut Note) -> Result<(), DropReason> {
+        if self.place(&mut note.destination).is_none() {
+            return Err(DropReason::UnknownDestination);
+        }
+        if self.is_behind_peer(&note.destination) {
+            Ok(())
+        } else if note.destination.port == self.tables.port() {
             // Flooded by a switch: both live on this side, nothing crosses the gateway.
             Err(DropReason::NoRule)
         } else {
@@ -86,10 +181,16 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
         }
     }
 
+    /// Whether a speaker lives behind the port that this frame would leave by.
+    #[inline(always)]
+    pub(crate) fn is_behind_peer(&self, speaker: &Speaker) -> bool {
+        speaker.port == self.tables.peer()
+    }
+
     /// Whether frames to that speaker may be addressed to that MAC: the mirror of what its own
     /// frames must carry.
     #[inline(always)]
-    pub fn is_addressed(&self, speaker: &Speaker, mac: Mac) -> bool {
+    pub(crate) fn is_addressed(&self, speaker: &Speaker, mac: Mac) -> bool {
         match self.subnetwork(speaker.subnetwork) {
             Some(line) => carries(speaker.party, line, mac),
             None => false,
@@ -98,24 +199,29 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
 
     /// Whether that MAC is a router of that subnetwork.
     #[inline(always)]
-    pub fn is_router(&self, subnetwork: SubnetworkSlot, mac: Mac) -> bool {
+    pub(crate) fn is_router(&self, subnetwork: SubnetworkSlot, mac: Mac) -> bool {
         self.subnetwork(subnetwork).is_some_and(|line| Subnetwork::has_router(line, mac))
     }
 
-    /// The router that a node's subnetwork uses as its gateway, as a speaker.
+    /// The routers of the subnetwork that a node's subnetwork uses as its gateway, as a speaker;
+    /// `false` if there are none.
     #[inline(always)]
-    pub fn gateway_of(&self, speaker: &Speaker) -> Option<Speaker> {
-        let line = self.subnetwork(speaker.subnetwork)?;
+    pub(crate) fn gateway_of(&self, speaker: &Speaker, router: &mut Speaker) -> bool {
+        let Some(line) = self.subnetwork(speaker.subnetwork) else {
+            return false;
+        };
         let slot = Subnetwork::decode(line).gateway;
-        let line = self.subnetwork(slot)?;
+        let Some(line) = self.subnetwork(slot) else {
+            return false;
+        };
         let Subnetwork { port, vlan, .. } = Subnetwork::decode(line);
-        let party = Party::default();
-        Some(Speaker { party, subnetwork: slot, vlan, port, router: true })
+        *router = Speaker::router(slot, vlan, port);
+        true
     }
 
     /// Whether the node may speak at all, and until when: the lease end, 0 if it needs none.
     #[inline(always)]
-    pub fn standing(&self, speaker: &Speaker, now: Ticks) -> Result<u64, DropReason> {
+    pub(crate) fn standing(&self, speaker: &Speaker, now: Ticks) -> Result<u64, DropReason> {
         if !speaker.party.is_node() {
             return Ok(0);
         }
@@ -140,7 +246,7 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
 
     /// The service of a transport port; `protocol` is 0 for TCP, 1 for UDP.
     #[inline(always)]
-    pub fn service(&self, protocol: u32, port: u16) -> Service {
+    pub(crate) fn service(&self, protocol: u32, port: u16) -> Service {
         let port = port as u32;
         let line = self.header().service_base
             + protocol * image::SERVICE_LINES_PER_PROTOCOL
@@ -152,12 +258,12 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
         Service((word >> (16 * (port % 4)) & 0xffff) as u16)
     }
 
-    /// The rule under which `from` may open `service` to `to`, stops considered. Shapes are tried
-    /// from the narrowest (node to node) on.
-    #[inline(never)]
-    pub fn allowed(
+    /// Shapes are tried from the narrowest (node to node) on.
+    #[inline(always)]
+    fn allowed(
         &self,
         stop: Stop,
+        local: Stop,
         from: &Speaker,
         to: &Speaker,
         service: Service,
@@ -165,30 +271,27 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
         if service == Service::NONE {
             return Err(DropReason::NoRule);
         }
-        let local = self.local_stop(from).max(self.local_stop(to));
         let spared = stop == Stop::None && local == Stop::None;
-        let stopped = || {
-            if stop == Stop::None { DropReason::StoppedSubnetwork } else { DropReason::Stopped }
-        };
+        let hard = stop == Stop::Hard || local == Stop::Hard;
+        let stopped =
+            if stop == Stop::None { DropReason::StoppedSubnetwork } else { DropReason::Stopped };
         let mut reason = DropReason::NoRule;
         // Shifted rather than counted: LLVM would unroll sixteen copies of the body.
         let mut shapes = self.header().shapes;
         let mut shape = 0;
         while shapes != 0 {
-            let (used, from_kind, to_kind) = (shapes & 1 != 0, shape >> 2, shape & 3);
+            let used = shapes & 1 != 0;
+            let (from, to) = (from.selectors[shape >> 2 & 3], to.selectors[shape & 3]);
             shapes >>= 1;
             shape += 1;
-            if !used {
+            if !used || from == Selector::NOBODY || to == Selector::NOBODY {
                 continue;
             }
-            let (Some(from), Some(to)) = (from.selector(from_kind), to.selector(to_kind)) else {
-                continue;
-            };
             if let Some(allowed) = self.entry(from, to, service) {
-                if spared || allowed.essential && stop != Stop::Hard && local != Stop::Hard {
+                if spared || allowed.essential && !hard {
                     return Ok(allowed);
                 }
-                reason = stopped();
+                reason = stopped;
             }
         }
         Err(reason)
@@ -206,17 +309,9 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
         find(first).or_else(|| find(second))
     }
 
-    #[inline(always)]
-    fn local_stop(&self, speaker: &Speaker) -> Stop {
-        match self.tables.subnetwork(speaker.subnetwork) {
-            Some(state) => Stop::decode(state.stop.load()),
-            None => Stop::Hard,
-        }
-    }
-
     /// The declared node with that address.
     #[inline(always)]
-    pub fn node(&self, address: Addr) -> Option<Party> {
+    fn node(&self, address: Addr) -> Option<Party> {
         let Header { seed, identity_base, identity_buckets, .. } = self.header();
         let hash = image::node_hash(address, seed);
         let [first, second] = image::buckets(hash, identity_buckets);
@@ -226,7 +321,7 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
         find(first).or_else(|| find(second))
     }
 
-    /// The network behind that port that holds an address and that some rule selects with `any`.
+    /// The network behind that port that holds an address.
     #[inline(always)]
     fn network(&self, address: Addr, port: Port) -> Option<Party> {
         let Header { seed, identity_base, identity_buckets, any_prefix_lengths, .. } =
@@ -253,12 +348,14 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
         None
     }
 
+    /// Fills in where a speaker's subnetwork lies.
     #[inline(always)]
-    fn speaker(&self, party: Party) -> Option<(Speaker, &'t Line)> {
-        let subnetwork = party.subnetwork();
+    fn place(&self, speaker: &mut Speaker) -> Option<&'t Line> {
+        let subnetwork = speaker.party.subnetwork();
         let line = self.subnetwork(subnetwork)?;
         let Subnetwork { port, vlan, .. } = Subnetwork::decode(line);
-        Some((Speaker { party, subnetwork, vlan, port, router: false }, line))
+        *speaker = Speaker::new(speaker.party, subnetwork, vlan, port);
+        Some(line)
     }
 
     #[inline(always)]
@@ -271,15 +368,24 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
 }
 
 impl Speaker {
+    /// A node, or an undeclared address, of a subnetwork.
     #[inline(always)]
-    fn selector(&self, kind: u32) -> Option<Selector> {
-        match (self.router, kind) {
-            (false, 0) if self.party.is_node() => Some(Selector::node(self.party.node())),
-            (false, 1) if self.party.is_node() => Some(Selector::class(self.party.class())),
-            (false, 2) => Some(Selector::any(self.subnetwork)),
-            (true, 3) => Some(Selector::routers(self.subnetwork)),
-            (true | false, _) => None,
-        }
+    fn new(party: Party, subnetwork: SubnetworkSlot, vlan: Vlan, port: Port) -> Self {
+        let (node, class) = if party.is_node() {
+            (Selector::node(party.node()), Selector::class(party.class()))
+        } else {
+            (Selector::NOBODY, Selector::NOBODY)
+        };
+        let selectors = [node, class, Selector::any(subnetwork), Selector::NOBODY];
+        Self { party, subnetwork, vlan, port, selectors }
+    }
+
+    /// The routers of a subnetwork.
+    #[inline(always)]
+    fn router(subnetwork: SubnetworkSlot, vlan: Vlan, port: Port) -> Self {
+        let nobody = Selector::NOBODY;
+        let selectors = [nobody, nobody, nobody, Selector::routers(subnetwork)];
+        Self { party: Party::default(), subnetwork, vlan, port, selectors }
     }
 }
 

@@ -295,15 +295,16 @@ impl Party {
         }
     }
 
-    /// The node with that address, if this bucket holds it.
+    /// The node with that address, if this bucket holds it. The comparisons have one branch each:
+    /// every branch doubles what the verifier must walk.
     #[inline(always)]
     pub const fn find_node(line: &Line, address: Addr) -> Option<Self> {
         let [first, second] = address.words();
-        let Line([a, b, mac, rest, e, f, other_mac, other_rest]) = *line;
-        if a == first && b == second && half(rest, 3) & IDENTITY_NODE != 0 {
+        let Line([a, b, mac, rest, c, d, other_mac, other_rest]) = *line;
+        if a ^ first | b ^ second | rest & KIND ^ KIND_NODE == 0 {
             return Some(Self { mac, rest });
         }
-        if e == first && f == second && half(other_rest, 3) & IDENTITY_NODE != 0 {
+        if c ^ first | d ^ second | other_rest & KIND ^ KIND_NODE == 0 {
             return Some(Self { mac: other_mac, rest: other_rest });
         }
         None
@@ -314,20 +315,20 @@ impl Party {
     pub const fn find_network(line: &Line, network: Addr, length: u8, port: Port) -> Option<Self> {
         let [first, second] = network.words();
         let key = network_key(length, port);
-        let Line([a, b, mac, rest, e, f, other_mac, other_rest]) = *line;
-        if a == first && b == second && mac & MAC == key && half(rest, 3) & IDENTITY_NETWORK != 0 {
+        let Line([a, b, mac, rest, c, d, other_mac, other_rest]) = *line;
+        if a ^ first | b ^ second | mac & MAC ^ key | rest & KIND ^ KIND_NETWORK == 0 {
             return Some(Self { mac, rest });
         }
-        if e == first
-            && f == second
-            && other_mac & MAC == key
-            && half(other_rest, 3) & IDENTITY_NETWORK != 0
-        {
+        if c ^ first | d ^ second | other_mac & MAC ^ key | other_rest & KIND ^ KIND_NETWORK == 0 {
             return Some(Self { mac: other_mac, rest: other_rest });
         }
         None
     }
 }
+
+const KIND: u64 = KIND_NODE | KIND_NETWORK;
+const KIND_NODE: u64 = (IDENTITY_NODE as u64) << 48;
+const KIND_NETWORK: u64 = (IDENTITY_NETWORK as u64) << 48;
 
 #[inline(always)]
 const fn network_key(length: u8, port: Port) -> u64 {
@@ -335,7 +336,7 @@ const fn network_key(length: u8, port: Port) -> u64 {
 }
 
 /// What one end of a rule names: 2 bits of kind, 30 of number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct Selector(pub u32);
 
@@ -363,6 +364,9 @@ impl Selector {
     pub const fn routers(subnetwork: SubnetworkSlot) -> Self {
         Self(3 << 30 | subnetwork.0 as u32)
     }
+
+    /// Names nothing: no entry has it.
+    pub const NOBODY: Self = Self(u32::MAX);
 
     /// The kind: 0 node, 1 class, 2 any, 3 routers.
     #[inline(always)]
@@ -409,7 +413,7 @@ const RULE_USED: u64 = 1 << 48;
 const RULE_ESSENTIAL: u64 = 1 << 49;
 
 /// What the rule table answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
     /// The rule that says so.
     pub rule: RuleSlot,
@@ -445,13 +449,13 @@ impl RuleEntry {
         let key = rule_key(from, to);
         let wanted = (service.0 as u64) << 32 | RULE_USED;
         let Line([a, av, b, bv, c, cv, d, dv]) = *line;
-        let value = if a == key && av & RULE_MATCH == wanted {
+        let value = if a ^ key | av & RULE_MATCH ^ wanted == 0 {
             av
-        } else if b == key && bv & RULE_MATCH == wanted {
+        } else if b ^ key | bv & RULE_MATCH ^ wanted == 0 {
             bv
-        } else if c == key && cv & RULE_MATCH == wanted {
+        } else if c ^ key | cv & RULE_MATCH ^ wanted == 0 {
             cv
-        } else if d == key && dv & RULE_MATCH == wanted {
+        } else if d ^ key | dv & RULE_MATCH ^ wanted == 0 {
             dv
         } else {
             return None;

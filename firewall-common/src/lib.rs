@@ -4,6 +4,7 @@
 //! crate. Nothing here reads a clock, a file or a socket: time is an argument, the frame and the
 //! tables are traits. Open `decide.rs` first, then follow the calls.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod abi;
 pub mod addr;

@@ -149,7 +149,7 @@ pub fn ipv6<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropRea
     if u32::from_be(version) >> 28 != 6 || hops == 0 || end > frame.length() {
         return Err(DropReason::IpHeader);
     }
-    let (source, destination) = (Addr::from_words(source), Addr::from_words(destination));
+    let (source, destination) = (Addr::from_words(source.0), Addr::from_words(destination.0));
     if !is_unicast_v6(source) || source == destination {
         return Err(DropReason::IpSource);
     }

@@ -1,9 +1,11 @@
 //! The questions a verdict may ask.
 
 use crate::abi::{NodeState, Publication, Stop, SubnetworkState, Timeouts};
+use crate::decide::{self, Note, Question};
 use crate::flow::{Flow, FlowKey};
+use crate::identity::{self, Direction, Role};
 use crate::image::Line;
-use crate::{NodeSlot, Port, SubnetworkSlot};
+use crate::{DropReason, NodeSlot, Port, SubnetworkSlot};
 
 /// The flow table had no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,4 +40,31 @@ pub trait Tables {
     fn remove(&self, key: &FlowKey);
     /// Forgets a half-open flow.
     fn remove_half_open(&self, key: &FlowKey);
+
+    // What follows answers from the image. The kernel calls each as a function that the verifier
+    // walks once, with nothing known but the types, instead of once for every way there.
+
+    /// [`decide::consult`].
+    #[inline(always)]
+    fn consult(&self, note: &mut Note, question: Question) -> Result<(), DropReason> {
+        decide::consult(self, note, question)
+    }
+
+    /// [`identity::identify`].
+    #[inline(always)]
+    fn identify(&self, note: &mut Note, role: Role) -> Result<(), DropReason> {
+        identity::identify(self, note, role)
+    }
+
+    /// [`identity::search`].
+    #[inline(always)]
+    fn search(&self, note: &mut Note, role: Role) -> Result<(), DropReason> {
+        identity::search(self, note, role)
+    }
+
+    /// [`identity::permit`].
+    #[inline(always)]
+    fn permit(&self, note: &mut Note, direction: Direction) -> Result<(), DropReason> {
+        identity::permit(self, note, direction)
+    }
 }

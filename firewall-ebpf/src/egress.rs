@@ -83,7 +83,7 @@ fn read<T: Copy>(context: &XdpContext, offset: usize) -> Option<T> {
 }
 
 #[inline(always)]
-fn write<T: Copy>(context: &XdpContext, offset: usize, value: T) -> Option<()> {
+pub(crate) fn write<T: Copy>(context: &XdpContext, offset: usize, value: T) -> Option<()> {
     // SAFETY: `place` has checked the packet's end; the frame is ours alone.
     place(context, offset).map(|place| unsafe { ptr::write_unaligned(place, value) })
 }

@@ -51,8 +51,7 @@ impl Frame for Packet {
         if first + size_of::<T>() > end {
             return None;
         }
-        // SAFETY: the bytes of a T from `first` on lie before the packet's end, as just checked, and
-        // any bytes are a T.
-        Some(unsafe { ptr::read_unaligned(first as *const T) })
+        // SAFETY: the bytes of a T from `first` on lie before the packet's end, as just checked.
+        Some(unsafe { T::read(first as *const u8) })
     }
 }

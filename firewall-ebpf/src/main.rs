@@ -20,7 +20,7 @@ mod record;
 
 #[cfg(target_arch = "bpf")]
 mod program {
-    use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_REDIRECT};
+    use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_REDIRECT};
     use aya_ebpf::macros::xdp;
     use aya_ebpf::programs::XdpContext;
     use firewall_common::{DropReason, Frame, Verdict, decide};
@@ -53,6 +53,16 @@ mod program {
         };
         record::event(verdict, note, &packet, now, length);
         act(&kernel, verdict, length)
+    }
+
+    /// Never attached: leaves the kernel's tick in the first eight bytes of the frame that the daemon
+    /// runs it over.
+    #[xdp]
+    pub(crate) fn clock(context: XdpContext) -> u32 {
+        match egress::write::<u64>(&context, 0, maps::now().0) {
+            Some(()) => XDP_PASS,
+            None => XDP_DROP,
+        }
     }
 
     /// The only place where a verdict becomes an action.

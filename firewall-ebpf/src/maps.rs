@@ -9,10 +9,12 @@ use aya_ebpf::maps::{Array, DevMap, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use firewall_common::abi::{
     Control, Count, EventState, NodeState, Publication, Stop, SubnetworkState, Timeouts,
 };
+use firewall_common::decide::{self, Question};
 use firewall_common::flow::{Flow, FlowKey};
+use firewall_common::identity::{self, Direction, Role};
 use firewall_common::image::Line;
 use firewall_common::tables::{Full, Tables};
-use firewall_common::{NodeSlot, Note, Port, SubnetworkSlot, Ticks};
+use firewall_common::{DropReason, NodeSlot, Note, Port, SubnetworkSlot, Ticks};
 
 #[map]
 static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -239,4 +241,64 @@ impl Tables for Kernel {
         // Absent already: another CPU was faster.
         let _ = FLOWS_NEW.remove(key);
     }
+
+    #[inline(always)]
+    fn consult(&self, note: &mut Note, question: Question) -> Result<(), DropReason> {
+        answered(cordon_consult(note, question as u64), note)
+    }
+
+    #[inline(always)]
+    fn identify(&self, note: &mut Note, role: Role) -> Result<(), DropReason> {
+        answered(cordon_identify(note, role as u64), note)
+    }
+
+    #[inline(always)]
+    fn search(&self, note: &mut Note, role: Role) -> Result<(), DropReason> {
+        answered(cordon_search(note, role as u64), note)
+    }
+
+    #[inline(always)]
+    fn permit(&self, note: &mut Note, direction: Direction) -> Result<(), DropReason> {
+        answered(cordon_permit(note, direction as u64), note)
+    }
 }
+
+#[inline(always)]
+fn answered(answer: u64, note: &Note) -> Result<(), DropReason> {
+    if answer == YES { Ok(()) } else { Err(note.refusal) }
+}
+
+const YES: u64 = 0;
+const NO: u64 = 1;
+
+/// A global BPF function: the verifier walks it once, with nothing known but the types of its
+/// arguments, and not again on each of the thousands of ways that lead there.
+macro_rules! global {
+    ($name:ident, $argument:ty, [$($variant:ident)*] else $last:ident, $function:path) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $name(note: *mut Note, argument: u64) -> u64 {
+            // SAFETY: the caller's reference, lent for the call; the verifier wants the check for
+            // null.
+            let Some(note) = (unsafe { note.as_mut() }) else {
+                return NO;
+            };
+            let argument = match argument {
+                $(argument if argument == <$argument>::$variant as u64 => <$argument>::$variant,)*
+                _ => <$argument>::$last,
+            };
+            match $function(&Kernel::new(), note, argument) {
+                Ok(()) => YES,
+                Err(reason) => {
+                    note.refusal = reason;
+                    NO
+                }
+            }
+        }
+    };
+}
+
+global!(cordon_consult, Question, [FlowOpenedByLow FlowOpenedByHigh Claim] else Report, decide::consult);
+global!(cordon_identify, Role, [Source] else Destination, identity::identify);
+global!(cordon_search, Role, [Source] else Destination, identity::search);
+global!(cordon_permit, Direction, [Forward] else Backward, identity::permit);

@@ -133,8 +133,6 @@ impl Compiler {
             "-Clink-arg=--btf".to_owned(),
             "-Cdebuginfo=2".to_owned(),
             "-Ctarget-cpu=v3".to_owned(),
-            // Headers behind a 14-byte Ethernet header are misaligned; x86-64 and arm64 do not mind.
-            "-Ctarget-feature=+allows-misaligned-mem-access".to_owned(),
             format!("--remap-path-prefix={}=/src", root.display()),
             format!("--remap-path-prefix={}=/cargo", cargo_home.display()),
         ];
