@@ -1,0 +1,305 @@
+//! The data plane: the only part that knows the kernel.
+//!
+//! [`DataPlane::open`] makes or adopts what is pinned, [`DataPlane::activate`] publishes images,
+//! [`stop::Stopper`] stops; [`read`] counts. Closed is the resting state: fresh maps are not armed.
+
+pub mod attach;
+pub mod clock;
+pub mod interface;
+pub mod latch;
+pub mod load;
+pub mod maps;
+pub mod pins;
+pub mod read;
+pub mod slots;
+pub mod stop;
+pub mod sys;
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use firewall_common::abi::Publication;
+use firewall_common::{Generation, Port};
+use firewall_policy::{Capacity, Image};
+
+use self::attach::{AttachError, Attached, Target};
+use self::clock::Clock;
+use self::latch::{Latch, LatchError};
+use self::load::{Constants, LoadError};
+use self::maps::{Maps, MapsError, Sizes};
+use self::pins::{Pins, PinsError};
+use self::slots::Slots;
+use self::stop::Stopper;
+use crate::config::{Config, Gateway, Xdp};
+
+/// Events that one CPU may write in one tick; the rest is counted.
+const EVENTS_PER_TICK: u32 = 16;
+
+/// Why the data plane could not be opened. Whatever was in place still is.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory of pins cannot be used.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
+    /// Pinned maps cannot be used.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+    /// The object did not load.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A port is not guarded.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The latch cannot be read.
+    #[error(transparent)]
+    Latch(#[from] LatchError),
+    /// The kernel's tick is not known.
+    #[error("cannot measure the kernel's tick: {0}")]
+    Clock(#[source] io::Error),
+    /// An interface could not be made the way out of a port.
+    #[error("port {port}: cannot redirect to it: {source}")]
+    Redirect {
+        /// The port.
+        port: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Pins(error) => error.hint().to_owned(),
+            Self::Maps(_) => {
+                "the pinned maps are not this version's; `cordond --detach-all --yes` removes them, \
+                 and with them enforcement"
+                    .to_owned()
+            }
+            Self::Load(error) => error.hint().to_owned(),
+            Self::Attach(error) => error.hint(),
+            Self::Latch(error) => error.hint().to_owned(),
+            Self::Clock(_) | Self::Redirect { .. } => {
+                "cordond needs root on the gateway itself".to_owned()
+            }
+        }
+    }
+}
+
+/// Why an image was not activated; the one before stays in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ActivateError {
+    /// The image does not fit.
+    #[error("the policy needs {lines} lines, and the maps hold {capacity}")]
+    Capacity {
+        /// Lines of the image.
+        lines: usize,
+        /// Lines of one half.
+        capacity: usize,
+    },
+    /// The kernel did not say when the last readers of the idle half were gone.
+    #[error("cannot wait for the programs that still read the idle half: {0}")]
+    Barrier(#[source] io::Error),
+    /// What was written is not what is there.
+    #[error("line {line} of the image does not read back as it was written")]
+    ReadBack {
+        /// Which line.
+        line: usize,
+    },
+}
+
+/// A port of the gateway, guarded.
+pub struct GuardedPort {
+    /// Its name.
+    pub name: String,
+    /// Its interface's name.
+    pub interface: String,
+    /// Where the program is to run.
+    pub xdp: Xdp,
+    /// The program.
+    pub program: OwnedFd,
+    /// The link.
+    pub attached: Attached,
+}
+
+/// The kernel's side of the gateway.
+pub struct DataPlane {
+    maps: Arc<Maps>,
+    ports: Vec<GuardedPort>,
+    slots: Slots,
+    clock: Clock,
+}
+
+impl DataPlane {
+    /// Makes or adopts the maps, brings the latch into force, and guards every port. On fresh maps
+    /// nothing passes until the first image is activated; adopted ones go on as they are.
+    pub fn open(config: &Config) -> Result<(Self, Stopper), OpenError> {
+        let latch = Latch::new(&config.state.directory);
+        let latched = latch.read()?;
+        let sizes = sizes(config);
+        let pins = Pins::new(&config.bpf.directory);
+        pins.prepare(&sizes)?;
+        let directory = pins.maps(&sizes);
+        maps::check(&directory, &sizes)?;
+        let clock = load::clock(&directory, &sizes)?;
+        let clock = Clock::measure(clock.as_fd()).map_err(OpenError::Clock)?;
+        let maps = Arc::new(Maps::open(&directory, sizes)?);
+        // Before any link: what was stopped is stopped from the first frame on.
+        let stopper = Stopper::new(Arc::clone(&maps), latch, latched);
+        let mut ports = Vec::new();
+        for (index, port) in config.gateway.ports() {
+            let constants = Constants {
+                port: index,
+                peer: Gateway::peer(index),
+                timeouts: load::timeouts(clock),
+                events_per_tick: EVENTS_PER_TICK,
+            };
+            let program = load::program(&directory, &sizes, &constants)?.cordon;
+            ports.push((index, port, program));
+        }
+        // Every program is accepted: only now is anything attached.
+        let mut guarded = Vec::new();
+        for (index, port, program) in ports {
+            let (name, interface) = (port.name.clone(), port.interface.clone());
+            let target = Target { port: &name, index, interface: &interface, xdp: port.xdp };
+            let attached = attach::attach(&target, &program, &pins)?;
+            redirect(&maps, index, attached.interface_index)
+                .map_err(|source| OpenError::Redirect { port: name.clone(), source })?;
+            guarded.push(GuardedPort { name, interface, xdp: port.xdp, program, attached });
+        }
+        let slots = Slots::new(Arc::clone(&maps));
+        Ok((Self { maps, ports: guarded, slots, clock }, stopper))
+    }
+
+    /// The maps, for those who read.
+    pub fn maps(&self) -> Arc<Maps> {
+        Arc::clone(&self.maps)
+    }
+
+    /// The kernel's tick.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The ports, by [`Port`].
+    pub fn ports(&self) -> &[GuardedPort] {
+        &self.ports
+    }
+
+    /// The slots that names own.
+    pub fn slots(&mut self) -> &mut Slots {
+        &mut self.slots
+    }
+
+    /// Whether an image is in force.
+    pub fn publication(&self) -> Publication {
+        stop::publication(&self.maps)
+    }
+
+    /// Publishes an image: fills the idle half with plain stores, reads it back, then one store
+    /// makes it the active one. A frame is decided under the old image or the new, never a mixture.
+    pub fn activate(
+        &mut self,
+        image: &Image,
+        stopper: &Stopper,
+    ) -> Result<Generation, ActivateError> {
+        let (lines, capacity) = (image.lines.len(), self.maps.lines);
+        let half = 1 - self.publication().half as usize;
+        let idle = self.maps.image.get(half * capacity..(half + 1) * capacity);
+        let Some(idle) = idle.filter(|idle| lines <= idle.len()) else {
+            return Err(ActivateError::Capacity { lines, capacity });
+        };
+        // Programs that still read this half, from before the last activation.
+        sys::synchronize().map_err(ActivateError::Barrier)?;
+        for (place, line) in idle.iter().zip(&image.lines) {
+            for (word, value) in place.0.iter().zip(line.0) {
+                word.store(value, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        for (number, (place, line)) in idle.iter().zip(&image.lines).enumerate() {
+            if place.0.iter().zip(line.0).any(|(word, value)| word.load(SeqCst) != value) {
+                return Err(ActivateError::ReadBack { line: number });
+            }
+        }
+        stopper.enforce(&image.names);
+        let half = u32::try_from(half).unwrap_or(0);
+        let publish = |word| {
+            let Generation(generation) = Publication::decode(word).generation;
+            let generation = Generation(generation.wrapping_add(1));
+            Some(Publication { half, armed: true, generation }.encode())
+        };
+        let word = &self.maps.control().publication;
+        // The closure never refuses.
+        let _ = word.atomic().fetch_update(SeqCst, SeqCst, publish);
+        Ok(self.publication().generation)
+    }
+}
+
+fn redirect(maps: &Maps, port: Port, interface: u32) -> io::Result<()> {
+    // SAFETY: DEVMAP takes a four-byte key and, of its value, four bytes.
+    unsafe { sys::map_update(maps.ports.as_fd(), &u32::from(port.0), &interface) }
+}
+
+/// How large the maps are under that configuration.
+pub fn sizes(config: &Config) -> Sizes {
+    let capacity = capacity(config);
+    Sizes::new(capacity.nodes, capacity.rules, capacity.flows, capacity.lines)
+}
+
+/// How much a policy may need under that configuration.
+pub fn capacity(config: &Config) -> Capacity {
+    let crate::config::Capacity { nodes, rules, flows } = config.capacity;
+    Capacity::new(nodes, rules, flows)
+}
+
+/// What is pinned, whether or not a daemon runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Enforcement {
+    /// These ports have their program.
+    InPlace {
+        /// Their names.
+        ports: Vec<String>,
+    },
+    /// Nothing is pinned.
+    Absent,
+    /// The directory cannot be looked into.
+    Unreadable {
+        /// The directory.
+        directory: PathBuf,
+    },
+}
+
+/// Looks at the pins.
+pub fn enforcement(bpf_directory: &Path) -> Enforcement {
+    match Pins::new(bpf_directory).linked_ports() {
+        Ok(ports) if !ports.is_empty() => Enforcement::InPlace { ports },
+        Ok(_) => Enforcement::Absent,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Enforcement::Absent,
+        Err(_) => Enforcement::Unreadable { directory: bpf_directory.to_owned() },
+    }
+}
+
+/// Takes enforcement away: detaches and removes every link and every map. The latch stays.
+pub fn detach_all(bpf_directory: &Path) -> io::Result<Vec<String>> {
+    let pins = Pins::new(bpf_directory);
+    let ports = match pins.linked_ports() {
+        Ok(ports) => ports,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    for port in &ports {
+        let pin = pins.link(port);
+        sys::link_detach(sys::open_pin(&pin)?.as_fd())?;
+        fs::remove_file(pin)?;
+    }
+    for directory in pins.all_maps()? {
+        pins::remove_directory(&directory)?;
+    }
+    fs::remove_dir(pins.links())?;
+    fs::remove_dir(pins.directory())?;
+    Ok(ports)
+}

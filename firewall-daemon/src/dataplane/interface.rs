@@ -1,0 +1,175 @@
+//! Network interfaces: what XDP needs them to be.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
+/// An interface by name; its index and features are asked anew each time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    name: String,
+}
+
+/// Whether a card takes VLAN tags off received frames before the program sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VlanStripping {
+    /// It does not: the program sees every tag.
+    Off,
+    /// It does.
+    On,
+    /// The driver has no such feature.
+    Absent,
+}
+
+/// The features that hide tags: 802.1Q and 802.1ad (`ethtool -k`, net/ethtool/common.c).
+const STRIPPING: [&str; 2] = ["rx-vlan-hw-parse", "rx-vlan-stag-hw-parse"];
+
+const ETHTOOL_GDRVINFO: u32 = 0x03;
+const ETHTOOL_GSTRINGS: u32 = 0x1b;
+const ETHTOOL_GSSET_INFO: u32 = 0x37;
+const ETHTOOL_GFEATURES: u32 = 0x3a;
+const ETHTOOL_SFEATURES: u32 = 0x3b;
+const ETH_SS_FEATURES: u32 = 4;
+const ETH_GSTRING_LEN: usize = 32;
+
+impl Interface {
+    /// The interface of that name, which need not exist.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+
+    /// Its index, `None` while there is no such interface.
+    pub fn index(&self) -> Option<u32> {
+        nix::net::if_::if_nametoindex(self.name.as_str()).ok()
+    }
+
+    /// Its driver's name.
+    pub fn driver(&self) -> Option<String> {
+        // struct ethtool_drvinfo: cmd, then driver[32], and 160 bytes that do not matter here.
+        let mut words = [0_u32; 49];
+        words[0] = ETHTOOL_GDRVINFO;
+        self.ethtool(&mut words).ok()?;
+        let bytes: Vec<u8> = words[1..9].iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let name = bytes.split(|byte| *byte == 0).next()?;
+        String::from_utf8(name.to_vec()).ok().filter(|name| !name.is_empty())
+    }
+
+    /// Brings it up and makes it take frames for every MAC, as a bridge must. The kernel's own IPv6
+    /// is turned off on it: a bridge port has no address.
+    pub fn prepare(&self) -> io::Result<()> {
+        let setting = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", self.name);
+        match fs::write(setting, "1") {
+            // A kernel without IPv6.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+        let mut request = self.request()?;
+        // SAFETY: SIOCGIFFLAGS and SIOCSIFFLAGS take an ifreq and use its flags.
+        unsafe {
+            ioctl(libc::SIOCGIFFLAGS, &mut request)?;
+            let wanted = libc::IFF_UP | libc::IFF_PROMISC;
+            let wanted = i16::try_from(wanted).map_err(io::Error::other)?;
+            request.ifr_ifru.ifru_flags |= wanted;
+            ioctl(libc::SIOCSIFFLAGS, &mut request)
+        }
+    }
+
+    /// Whether the card hides tags.
+    pub fn vlan_stripping(&self) -> io::Result<VlanStripping> {
+        let bits = self.stripping_bits()?;
+        if bits.is_empty() {
+            return Ok(VlanStripping::Absent);
+        }
+        let active = self.active_features()?;
+        let on =
+            bits.iter().any(|&bit| active.get(bit / 32).is_some_and(|w| w >> (bit % 32) & 1 == 1));
+        Ok(if on { VlanStripping::On } else { VlanStripping::Off })
+    }
+
+    /// Asks the card to leave the tags in, and reads back whether it does.
+    pub fn stop_vlan_stripping(&self) -> io::Result<VlanStripping> {
+        if self.vlan_stripping()? == VlanStripping::On {
+            let bits = self.stripping_bits()?;
+            let blocks = self.feature_count()?.div_ceil(32);
+            // struct ethtool_sfeatures: cmd, size, then { valid, requested } a block.
+            let mut words = vec![0_u32; 2 + 2 * blocks];
+            words[0] = ETHTOOL_SFEATURES;
+            words[1] = u32::try_from(blocks).map_err(io::Error::other)?;
+            for bit in bits {
+                words[2 + 2 * (bit / 32)] |= 1 << (bit % 32);
+            }
+            self.ethtool(&mut words)?;
+        }
+        self.vlan_stripping()
+    }
+
+    fn stripping_bits(&self) -> io::Result<Vec<usize>> {
+        let count = self.feature_count()?;
+        // struct ethtool_gstrings: cmd, string_set, len, then the strings.
+        let mut words = vec![0_u32; 3 + count * ETH_GSTRING_LEN / 4];
+        words[0] = ETHTOOL_GSTRINGS;
+        words[1] = ETH_SS_FEATURES;
+        words[2] = u32::try_from(count).map_err(io::Error::other)?;
+        self.ethtool(&mut words)?;
+        let bytes: Vec<u8> = words[3..].iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let names = bytes.chunks(ETH_GSTRING_LEN).map(|name| {
+            let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+            std::str::from_utf8(name).unwrap_or_default()
+        });
+        let bits = names.enumerate().filter(|(_, name)| STRIPPING.contains(name));
+        Ok(bits.map(|(bit, _)| bit).collect())
+    }
+
+    fn feature_count(&self) -> io::Result<usize> {
+        // struct ethtool_sset_info: cmd, reserved, sset_mask (64 bits), data[1].
+        let mut words = [ETHTOOL_GSSET_INFO, 0, 1 << ETH_SS_FEATURES, 0, 0];
+        self.ethtool(&mut words)?;
+        Ok(words[4] as usize)
+    }
+
+    fn active_features(&self) -> io::Result<Vec<u32>> {
+        let blocks = self.feature_count()?.div_ceil(32);
+        // struct ethtool_gfeatures: cmd, size, then { available, requested, active, never_changed }.
+        let mut words = vec![0_u32; 2 + 4 * blocks];
+        words[0] = ETHTOOL_GFEATURES;
+        words[1] = u32::try_from(blocks).map_err(io::Error::other)?;
+        self.ethtool(&mut words)?;
+        Ok(words[2..].chunks(4).map(|block| block.get(2).copied().unwrap_or(0)).collect())
+    }
+
+    fn ethtool(&self, command: &mut [u32]) -> io::Result<()> {
+        let mut request = self.request()?;
+        request.ifr_ifru.ifru_data = command.as_mut_ptr().cast();
+        // SAFETY: SIOCETHTOOL takes an ifreq whose data points to the command's structure; every
+        // caller's is as long as its header says.
+        unsafe { ioctl(libc::SIOCETHTOOL, &mut request) }
+    }
+
+    fn request(&self) -> io::Result<libc::ifreq> {
+        // SAFETY: an ifreq is plain data, for which zero is a value.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        let name = self.name.as_bytes();
+        if name.len() >= libc::IFNAMSIZ {
+            return Err(Errno::ENAMETOOLONG.into());
+        }
+        for (place, &byte) in request.ifr_name.iter_mut().zip(name) {
+            *place = byte.cast_signed();
+        }
+        Ok(request)
+    }
+}
+
+/// # Safety
+/// The request takes an ifreq.
+unsafe fn ioctl(request: libc::c_ulong, argument: &mut libc::ifreq) -> io::Result<()> {
+    let socket: OwnedFd =
+        socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    let argument = std::ptr::from_mut(argument);
+    // SAFETY: the caller's promise.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), request, argument) };
+    Errno::result(result).map(drop).map_err(Into::into)
+}

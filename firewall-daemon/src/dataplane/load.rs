@@ -1,0 +1,141 @@
+//! Loads the object: once for every port, with that port's constants.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use aya::programs::{ProgramError, Xdp};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use firewall_common::Port;
+use firewall_common::abi::Timeouts;
+
+use super::clock::Clock;
+use super::maps::Sizes;
+
+/// The eBPF object, built from source by `cargo xtask build`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/firewall-ebpf.o"));
+
+/// What a port's program is told once and for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Constants {
+    /// Its port.
+    pub port: Port,
+    /// The port that its frames leave by.
+    pub peer: Port,
+    /// How long flows live.
+    pub timeouts: Timeouts,
+    /// Events that one CPU may write in one tick.
+    pub events_per_tick: u32,
+}
+
+/// Why the object did not load.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// This build has no object in it.
+    #[error("this cordond was built without its eBPF object")]
+    Missing,
+    /// The object, its maps or its relocations are not accepted.
+    #[error("cannot load the eBPF object: {0}")]
+    Object(#[source] Box<EbpfError>),
+    /// The kernel's verifier refuses the program.
+    #[error("the kernel refuses the program {name}: {source}")]
+    Program {
+        /// Which program.
+        name: &'static str,
+        /// Why; with the end of the verifier's log.
+        source: Box<ProgramError>,
+    },
+    /// The object lacks a program.
+    #[error("the eBPF object has no program {name}")]
+    Absent {
+        /// Which program.
+        name: &'static str,
+    },
+}
+
+impl LoadError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Missing | Self::Absent { .. } => "build with `cargo xtask build`",
+            Self::Object(_) | Self::Program { .. } => {
+                "loading needs root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON) and Linux 6.1 or later \
+                 with BTF"
+            }
+        }
+    }
+}
+
+/// A loaded program of one port. The maps it uses are pinned in the directory it was loaded with.
+pub struct Loaded {
+    /// The program that decides.
+    pub cordon: OwnedFd,
+}
+
+/// Loads a port's program. Maps that are pinned in the directory are used, the others are made and
+/// pinned there.
+pub fn program(
+    directory: &Path,
+    sizes: &Sizes,
+    constants: &Constants,
+) -> Result<Loaded, LoadError> {
+    let mut object = object(directory, sizes, Some(constants))?;
+    Ok(Loaded { cordon: load(&mut object, "cordon")? })
+}
+
+/// Loads the clock program and measures the kernel's tick.
+pub fn clock(directory: &Path, sizes: &Sizes) -> Result<OwnedFd, LoadError> {
+    let mut object = object(directory, sizes, None)?;
+    load(&mut object, "clock")
+}
+
+fn object(
+    directory: &Path,
+    sizes: &Sizes,
+    constants: Option<&Constants>,
+) -> Result<Ebpf, LoadError> {
+    if OBJECT.is_empty() {
+        return Err(LoadError::Missing);
+    }
+    let mut loader = EbpfLoader::new();
+    for shape in sizes.shapes() {
+        loader.map_pin_path(shape.name, directory.join(shape.name));
+        loader.map_max_entries(shape.name, shape.max_entries);
+    }
+    let globals = globals(sizes, constants);
+    for (name, value) in &globals {
+        loader.override_global(name, value, true);
+    }
+    loader.load(OBJECT).map_err(|error| LoadError::Object(Box::new(error)))
+}
+
+fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u32)> {
+    let mut globals = vec![("LINES", sizes.lines)];
+    if let Some(Constants { port, peer, timeouts, events_per_tick }) = constants {
+        let Timeouts { half_open, tcp, tcp_closing, tcp_closed, datagram } = *timeouts;
+        globals.extend([
+            ("PORT", u32::from(port.0)),
+            ("PEER", u32::from(peer.0)),
+            ("EVENTS_PER_TICK", *events_per_tick),
+            ("TIMEOUT_HALF_OPEN", half_open),
+            ("TIMEOUT_TCP", tcp),
+            ("TIMEOUT_TCP_CLOSING", tcp_closing),
+            ("TIMEOUT_TCP_CLOSED", tcp_closed),
+            ("TIMEOUT_DATAGRAM", datagram),
+        ]);
+    }
+    globals
+}
+
+fn load(object: &mut Ebpf, name: &'static str) -> Result<OwnedFd, LoadError> {
+    let failed = |source| LoadError::Program { name, source: Box::new(source) };
+    let program = object.program_mut(name).ok_or(LoadError::Absent { name })?;
+    let program: &mut Xdp = program.try_into().map_err(failed)?;
+    program.load().map_err(failed)?;
+    let fd = program.fd().map_err(failed)?;
+    fd.as_fd().try_clone_to_owned().map_err(|error| failed(ProgramError::IOError(error)))
+}
+
+/// The tick frequency that timeouts are counted in.
+pub fn timeouts(clock: Clock) -> Timeouts {
+    Timeouts::defaults(clock.hz())
+}

@@ -1,0 +1,149 @@
+//! What outlives the daemon: the directory in the BPF file system.
+//!
+//! `links/PORT` are the links, `maps-HASH/NAME` the maps; HASH stands for their layout and sizes, so
+//! a daemon never adopts maps that mean something else.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use sha2::{Digest, Sha256};
+
+use super::maps::Sizes;
+
+/// The gateway's directory in the BPF file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pins {
+    directory: PathBuf,
+}
+
+/// Why the directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PinsError {
+    /// It does not lie in a BPF file system.
+    #[error("{} is not in a BPF file system", directory.display())]
+    NotBpf {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// Somebody else owns it, or may write to it.
+    #[error("{} is open to others than root", directory.display())]
+    Open {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// It cannot be read or made.
+    #[error("cannot use {}: {source}", path.display())]
+    Io {
+        /// What cannot be used.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl PinsError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NotBpf { .. } => {
+                "mount one with `mount -t bpf bpf /sys/fs/bpf`, or set [bpf] directory"
+            }
+            Self::Open { .. } => {
+                "whoever may write there can disarm the firewall; look who did this"
+            }
+            Self::Io { .. } => "run as root; the directory must be on a mounted BPF file system",
+        }
+    }
+}
+
+impl Pins {
+    /// The directory at that path, which need not exist.
+    pub fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    /// Makes the directories that are missing, and refuses those that others could write to.
+    pub fn prepare(&self, sizes: &Sizes) -> Result<(), PinsError> {
+        if let Some(parent) = self.directory.parent() {
+            let kind = statfs(parent).map_err(|errno| self.io(parent, errno.into()))?;
+            if kind.filesystem_type() != BPF_FS_MAGIC {
+                return Err(PinsError::NotBpf { directory: self.directory.clone() });
+            }
+        }
+        for directory in [self.directory.clone(), self.links(), self.maps(sizes)] {
+            match DirBuilder::new().mode(0o700).create(&directory) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => other.map_err(|error| self.io(&directory, error))?,
+            }
+            let metadata = fs::metadata(&directory).map_err(|error| self.io(&directory, error))?;
+            if metadata.uid() != nix::unistd::geteuid().as_raw()
+                || metadata.permissions().mode() & 0o077 != 0
+            {
+                return Err(PinsError::Open { directory });
+            }
+        }
+        Ok(())
+    }
+
+    fn io(&self, path: &Path, source: io::Error) -> PinsError {
+        PinsError::Io { path: path.to_owned(), source }
+    }
+
+    /// The directory itself.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where the links are.
+    pub fn links(&self) -> PathBuf {
+        self.directory.join("links")
+    }
+
+    /// Where a port's link is.
+    pub fn link(&self, port: &str) -> PathBuf {
+        self.links().join(port)
+    }
+
+    /// Where the maps of those sizes are.
+    pub fn maps(&self, sizes: &Sizes) -> PathBuf {
+        let digest = Sha256::digest(format!("{} {sizes:?}", firewall_common::abi::LAYOUT));
+        let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        self.directory.join(format!("{MAPS}{hash}"))
+    }
+
+    /// Every directory of maps, of whatever layout.
+    pub fn all_maps(&self) -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(MAPS) {
+                found.push(entry.path());
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The names of the ports that have a pinned link.
+    pub fn linked_ports(&self) -> io::Result<Vec<String>> {
+        let mut ports = Vec::new();
+        for entry in fs::read_dir(self.links())? {
+            ports.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        ports.sort();
+        Ok(ports)
+    }
+}
+
+const MAPS: &str = "maps-";
+
+/// Removes a directory of pins; what is still used lives on.
+pub fn remove_directory(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        fs::remove_file(entry?.path())?;
+    }
+    fs::remove_dir(directory)
+}

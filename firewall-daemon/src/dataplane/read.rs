@@ -1,0 +1,148 @@
+//! What the kernel has counted, and which flows it knows.
+
+use std::io;
+use std::ops::Add;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use firewall_common::abi::{self, Count, EventState};
+use firewall_common::flow::{Flow, FlowKey};
+use firewall_common::image::SUBNETWORKS;
+use firewall_common::{Port, RuleSlot, SubnetworkSlot, Ticks, Verdict};
+
+use super::maps::Maps;
+use super::sys::{self, Cursor};
+
+/// How many elements one call reads.
+const BATCH: usize = 4096;
+
+/// What one port received, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortCounts {
+    /// Everything.
+    pub received: Count,
+    /// By verdict, in the order of [`Verdict::all`].
+    pub verdicts: Vec<(Verdict, Count)>,
+}
+
+/// Reads a port's counters. Frames that pass while it reads may be counted as received and not yet
+/// as decided; a quiet port adds up exactly.
+pub fn port(maps: &Maps, port: Port) -> io::Result<PortCounts> {
+    let verdicts = Verdict::all().map(|verdict| {
+        let count = count(maps, maps.counters.as_fd(), abi::counter(port.0, Some(verdict)))?;
+        Ok((verdict, count))
+    });
+    let verdicts = verdicts.collect::<io::Result<_>>()?;
+    let received = count(maps, maps.counters.as_fd(), abi::counter(port.0, None))?;
+    Ok(PortCounts { received, verdicts })
+}
+
+/// Reads a rule's counter.
+pub fn rule(maps: &Maps, rule: RuleSlot) -> io::Result<Count> {
+    count(maps, maps.rule_counters.as_fd(), rule.0)
+}
+
+/// Reads the counter of a pair of subnetworks, sender first.
+pub fn pair(maps: &Maps, from: SubnetworkSlot, to: SubnetworkSlot) -> io::Result<Count> {
+    count(maps, maps.pair_counters.as_fd(), abi::pair_counter(from.0, to.0))
+}
+
+/// Reads what the program did with its events: emitted, suppressed, overflowed.
+pub fn events(maps: &Maps) -> io::Result<EventState> {
+    let mut values = vec![EventState::default(); maps.cpus.get() as usize];
+    // SAFETY: the key is four bytes, the value an `EventState` for every possible CPU.
+    unsafe { sys::map_lookup(maps.event_state.as_fd(), &0_u32, &mut values) }?;
+    Ok(values.into_iter().fold(EventState::default(), |sum, one| EventState {
+        emitted: sum.emitted + one.emitted,
+        suppressed: sum.suppressed + one.suppressed,
+        overflowed: sum.overflowed + one.overflowed,
+        ..sum
+    }))
+}
+
+fn count(maps: &Maps, map: BorrowedFd<'_>, index: u32) -> io::Result<Count> {
+    let mut values = vec![Count::default(); maps.cpus.get() as usize];
+    // SAFETY: the key is four bytes, the value a `Count` for every possible CPU.
+    unsafe { sys::map_lookup(map, &index, &mut values) }?;
+    Ok(values.into_iter().fold(Count::default(), |sum, one| Count {
+        packets: sum.packets.add(one.packets),
+        bytes: sum.bytes.add(one.bytes),
+    }))
+}
+
+/// Sets a rule's counter to zero: its slot gets another owner.
+pub fn forget_rule(maps: &Maps, rule: RuleSlot) {
+    let zero = vec![Count::default(); maps.cpus.get() as usize];
+    // SAFETY: the key is four bytes; the kernel reads a `Count` for every possible CPU, and the
+    // vector holds that many.
+    let result = unsafe { sys::map_update(maps.rule_counters.as_fd(), &rule.0, zero.as_slice()) };
+    if let Err(error) = result {
+        tracing::warn!(%error, "cannot reset the counter of a removed rule");
+    }
+}
+
+/// The most pairs that can have counted.
+pub const PAIRS: u32 = SUBNETWORKS * SUBNETWORKS;
+
+/// Which of the two flow tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Flows whose responder has not answered.
+    HalfOpen,
+    /// The others.
+    Established,
+}
+
+/// Walks a flow table in batches. A table that changes meanwhile may show a flow twice or not.
+pub fn flows(maps: &Maps, table: Table, mut visit: impl FnMut(&FlowKey, &Flow)) -> io::Result<()> {
+    let map = fd(maps, table);
+    let mut size = BATCH;
+    let mut cursor = Cursor::default();
+    loop {
+        let mut keys = vec![FlowKey::default(); size];
+        let mut values: Vec<Flow> = std::iter::repeat_with(Flow::default).take(size).collect();
+        // SAFETY: keys and values are those of the flow tables, as many of each as said.
+        let read = unsafe { sys::map_lookup_batch(map, cursor, &mut keys, &mut values) };
+        let (count, next) = match read {
+            Ok(read) => read,
+            // One bucket held more than a batch.
+            Err(error) if error.raw_os_error() == Some(nix::libc::ENOSPC) => {
+                size *= 2;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        for (key, flow) in keys.iter().zip(&values).take(count) {
+            visit(key, flow);
+        }
+        match next {
+            Some(next) => cursor = next,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Forgets the established flows that have been silent for too long; the program does not let them
+/// speak any more. Returns how many are left.
+pub fn sweep(maps: &Maps, now: Ticks) -> io::Result<u64> {
+    let mut left = 0;
+    let mut dead = Vec::new();
+    flows(maps, Table::Established, |key, flow| {
+        if flow.is_expired(now) {
+            dead.push(*key);
+        } else {
+            left += 1;
+        }
+    })?;
+    for key in dead {
+        // SAFETY: the key is the flow table's.
+        unsafe { sys::map_delete(maps.flows.as_fd(), &key) }?;
+    }
+    Ok(left)
+}
+
+fn fd(maps: &Maps, table: Table) -> BorrowedFd<'_> {
+    match table {
+        Table::HalfOpen => maps.flows_new.as_fd(),
+        Table::Established => maps.flows.as_fd(),
+    }
+}

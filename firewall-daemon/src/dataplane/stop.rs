@@ -1,0 +1,357 @@
+//! Stop-all: latch, store, read back, answer. Nothing else stands in this path; in particular no
+//! queue of the daemon's, no policy and no network.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use firewall_common::abi::{Publication, Stop};
+use firewall_common::{NodeSlot, SubnetworkSlot};
+use firewall_control::StopLevel;
+use std::sync::atomic::Ordering::SeqCst;
+
+use super::latch::{Latch, LatchError, Latched, LatchedStop, Order};
+use super::maps::Maps;
+use super::pins::Pins;
+use super::slots;
+
+/// What a stop or a resume is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    Everything,
+    /// One subnetwork, whose slot is known.
+    Subnetwork {
+        /// Its name.
+        name: String,
+        /// Its slot.
+        slot: SubnetworkSlot,
+    },
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What lies on disk now.
+    pub latched: StopLevel,
+    /// What the kernel's word says, read back.
+    pub effective: StopLevel,
+    /// When it began.
+    pub since: Option<String>,
+    /// From the call until the kernel's word was read back.
+    pub took: std::time::Duration,
+}
+
+/// Why it was not, or not wholly, done.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// Stopped, but the latch could not be written.
+    #[error("stopped, but not latched: a reboot would forget it; {0}")]
+    NotLatched(#[source] LatchError),
+    /// Not resumed, because the latch could not be written.
+    #[error("still stopped: {0}")]
+    StillLatched(#[source] LatchError),
+    /// The kernel's word is not what was stored.
+    #[error("the kernel's word was not changed")]
+    NotStored,
+}
+
+/// Everything that a stop needs, and nothing else.
+pub struct Stopper {
+    maps: Arc<Maps>,
+    latch: Latch,
+    latched: Mutex<Latched>,
+}
+
+impl Stopper {
+    /// With what the latch says, which is brought into force at once.
+    pub fn new(maps: Arc<Maps>, latch: Latch, latched: Latched) -> Self {
+        let stopper = Self { maps, latch, latched: Mutex::new(latched) };
+        stopper.enforce_everything();
+        stopper
+    }
+
+    /// What is latched.
+    pub fn latched(&self) -> Latched {
+        let mut latched = self.lock();
+        *latched = self.on_disk(&latched);
+        latched.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Latched> {
+        // A thread that died with the lock left a whole value: it is replaced, never edited.
+        self.latched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is on disk, where `stop-all --direct` may have written; what we know, if it cannot be
+    /// read.
+    fn on_disk(&self, known: &Latched) -> Latched {
+        self.latch.read().unwrap_or_else(|_| known.clone())
+    }
+
+    /// Stops. If the disk is full it stops all the same, and says that it is not latched.
+    pub fn stop(&self, scope: &Scope, stop: &LatchedStop) -> Result<Outcome, StopError> {
+        let begun = Instant::now();
+        let mut latched = self.lock();
+        let mut wanted = self.on_disk(&latched);
+        match scope {
+            Scope::Everything => wanted.everything = Some(stop.clone()),
+            Scope::Subnetwork { name, .. } => {
+                wanted.subnetworks.insert(name.clone(), stop.clone());
+            }
+        }
+        let written = self.latch.write(&wanted);
+        *latched = wanted;
+        self.store(scope, kernel(stop.level));
+        if self.stored(scope) != stop.level {
+            return Err(StopError::NotStored);
+        }
+        written.map_err(StopError::NotLatched)?;
+        Ok(Outcome {
+            latched: stop.level,
+            effective: self.effective(scope),
+            since: Some(stop.order.since.clone()),
+            took: begun.elapsed(),
+        })
+    }
+
+    /// Lifts a stop: first on disk, then in the kernel.
+    pub fn resume(&self, scope: &Scope) -> Result<Outcome, StopError> {
+        let begun = Instant::now();
+        let mut latched = self.lock();
+        let mut wanted = self.on_disk(&latched);
+        match scope {
+            Scope::Everything => wanted.everything = None,
+            Scope::Subnetwork { name, .. } => {
+                wanted.subnetworks.remove(name);
+            }
+        }
+        self.latch.write(&wanted).map_err(StopError::StillLatched)?;
+        *latched = wanted;
+        self.store(scope, Stop::None);
+        if self.stored(scope) != StopLevel::None {
+            return Err(StopError::NotStored);
+        }
+        Ok(Outcome {
+            latched: StopLevel::None,
+            effective: self.effective(scope),
+            since: None,
+            took: begun.elapsed(),
+        })
+    }
+
+    /// Cuts a node off. Like a stop: if the disk is full it is cut off all the same.
+    pub fn isolate(&self, node: &str, slot: NodeSlot, order: Order) -> Result<(), StopError> {
+        let mut latched = self.lock();
+        let mut wanted = self.on_disk(&latched);
+        wanted.nodes.insert(node.to_owned(), order);
+        let written = self.latch.write(&wanted);
+        *latched = wanted;
+        if let Some(state) = self.maps.nodes.get(slot.0 as usize) {
+            state.set_isolated(true);
+        }
+        bump(&self.maps);
+        let isolated =
+            self.maps.nodes.get(slot.0 as usize).is_some_and(|state| state.is_isolated());
+        if !isolated {
+            return Err(StopError::NotStored);
+        }
+        written.map_err(StopError::NotLatched)
+    }
+
+    /// Lets a node back: first on disk, then in the kernel.
+    pub fn release(&self, node: &str, slot: NodeSlot) -> Result<(), StopError> {
+        let mut latched = self.lock();
+        let mut wanted = self.on_disk(&latched);
+        wanted.nodes.remove(node);
+        self.latch.write(&wanted).map_err(StopError::StillLatched)?;
+        *latched = wanted;
+        if let Some(state) = self.maps.nodes.get(slot.0 as usize) {
+            state.set_isolated(false);
+        }
+        bump(&self.maps);
+        Ok(())
+    }
+
+    /// Brings into force what is latched for a policy's nodes and subnetworks, before it is
+    /// published. It never lifts anything: only a resume and a release do.
+    pub fn enforce(&self, names: &firewall_policy::Names) {
+        let latched = self.lock();
+        for node in names.nodes().iter().filter(|node| latched.nodes.contains_key(&*node.name)) {
+            if let Some(state) = self.maps.nodes.get(node.slot.0 as usize) {
+                state.set_isolated(true);
+            }
+        }
+        for subnetwork in names.subnetworks() {
+            if let Some(stop) = latched.subnetworks.get(&*subnetwork.name) {
+                let name = subnetwork.name.to_string();
+                let scope = Scope::Subnetwork { name, slot: subnetwork.slot };
+                let level = self.stored(&scope).max(stop.level);
+                store_subnetwork(&self.maps, subnetwork.slot, kernel(level));
+            }
+        }
+        drop(latched);
+        bump(&self.maps);
+    }
+
+    /// The stricter of the latch and of the kernel's word: a stop that found the disk full is in
+    /// the kernel alone.
+    fn enforce_everything(&self) {
+        let latched = self.lock().everything.as_ref().map_or(StopLevel::None, |stop| stop.level);
+        let level = latched.max(self.stored(&Scope::Everything));
+        self.store(&Scope::Everything, kernel(level));
+    }
+
+    fn store(&self, scope: &Scope, stop: Stop) {
+        store(&self.maps, scope, stop);
+    }
+
+    fn stored(&self, scope: &Scope) -> StopLevel {
+        stored(&self.maps, scope)
+    }
+
+    /// The stricter of the stop of everything and the scope's own, as the kernel has them.
+    pub fn effective(&self, scope: &Scope) -> StopLevel {
+        self.stored(&Scope::Everything).max(self.stored(scope))
+    }
+}
+
+fn store(maps: &Maps, scope: &Scope, stop: Stop) {
+    match scope {
+        Scope::Everything => maps.control().stop.store(stop.encode()),
+        Scope::Subnetwork { slot, .. } => {
+            store_subnetwork(maps, *slot, stop);
+            bump(maps);
+        }
+    }
+}
+
+fn store_subnetwork(maps: &Maps, slot: SubnetworkSlot, stop: Stop) {
+    if let Some(state) = maps.subnetworks.get(usize::from(slot.0)) {
+        state.stop.store(stop.encode());
+    }
+}
+
+fn stored(maps: &Maps, scope: &Scope) -> StopLevel {
+    let word = match scope {
+        Scope::Everything => maps.control().stop.load(),
+        Scope::Subnetwork { slot, .. } => {
+            maps.subnetworks.get(usize::from(slot.0)).map_or(0, |state| state.stop.load())
+        }
+    };
+    match Stop::decode(word) {
+        Stop::None => StopLevel::None,
+        Stop::Ordinary => StopLevel::Ordinary,
+        Stop::Hard => StopLevel::Hard,
+    }
+}
+
+/// Makes every live flow be asked everything again on its next packet.
+pub fn bump(maps: &Maps) {
+    // The generation is the upper half; it wraps into nothing.
+    maps.control().publication.atomic().fetch_add(1 << 32, SeqCst);
+}
+
+/// The generation in force.
+pub fn publication(maps: &Maps) -> Publication {
+    Publication::decode(maps.control().publication.load())
+}
+
+fn kernel(level: StopLevel) -> Stop {
+    match level {
+        StopLevel::None => Stop::None,
+        StopLevel::Ordinary => Stop::Ordinary,
+        StopLevel::Hard => Stop::Hard,
+    }
+}
+
+/// Why a stop without the daemon was not, or not wholly, done.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectError {
+    /// The latch could not be written; whether the kernel was told is said beside.
+    #[error("{0}")]
+    Stop(#[from] StopError),
+    /// Nothing is pinned: there is nothing to stop, but the latch is written.
+    #[error(
+        "latched, but there is no enforcement in place under {directory}: nothing crosses a bridge that is not armed"
+    )]
+    NoPins {
+        /// Where the pins should be.
+        directory: String,
+    },
+    /// The pinned maps cannot be used.
+    #[error("latched, but the pinned maps cannot be opened: {0}")]
+    Maps(#[from] super::maps::MapsError),
+    /// Nobody has declared that subnetwork.
+    #[error("latched, but the running policy has no subnetwork {name}")]
+    UnknownSubnetwork {
+        /// Its name.
+        name: String,
+    },
+    /// The latch was damaged and could not be set aside.
+    #[error("cannot set the damaged latch aside: {0}")]
+    SetAside(#[source] std::io::Error),
+}
+
+/// Stops without the daemon: latches, then writes the pinned maps of every layout that is there. A
+/// damaged latch is set aside; since nobody knows what it held, everything is stopped then.
+pub fn direct(
+    state_directory: &Path,
+    bpf_directory: &Path,
+    subnetwork: Option<&str>,
+    stop: &LatchedStop,
+) -> Result<Outcome, DirectError> {
+    let begun = Instant::now();
+    let latch = Latch::new(state_directory);
+    let (mut latched, subnetwork) = match latch.read() {
+        Ok(latched) => (latched, subnetwork),
+        Err(LatchError::Damaged { .. }) => {
+            latch.set_aside().map_err(DirectError::SetAside)?;
+            (Latched::default(), None)
+        }
+        Err(error @ (LatchError::Read { .. } | LatchError::Write { .. })) => {
+            return Err(StopError::NotLatched(error).into());
+        }
+    };
+    match subnetwork {
+        None => latched.everything = Some(stop.clone()),
+        Some(name) => {
+            latched.subnetworks.insert(name.to_owned(), stop.clone());
+        }
+    }
+    let written = latch.write(&latched);
+    let pins = Pins::new(bpf_directory);
+    let directories = pins.all_maps().unwrap_or_default();
+    if directories.is_empty() {
+        return Err(DirectError::NoPins { directory: bpf_directory.display().to_string() });
+    }
+    let mut effective = StopLevel::None;
+    for directory in directories {
+        let maps = super::maps::Stops::open(&directory)?;
+        let level = match subnetwork {
+            None => {
+                maps.control().stop.store(kernel(stop.level).encode());
+                Stop::decode(maps.control().stop.load())
+            }
+            Some(name) => {
+                let Some(slot) = slots::find_in(&maps.names, name) else {
+                    return Err(DirectError::UnknownSubnetwork { name: name.to_owned() });
+                };
+                let Some(state) = maps.subnetworks.get(usize::from(slot.0)) else {
+                    return Err(StopError::NotStored.into());
+                };
+                state.stop.store(kernel(stop.level).encode());
+                maps.control().publication.atomic().fetch_add(1 << 32, SeqCst);
+                Stop::decode(state.stop.load())
+            }
+        };
+        if level != kernel(stop.level) {
+            return Err(StopError::NotStored.into());
+        }
+        effective = stop.level;
+    }
+    written.map_err(|error| DirectError::Stop(StopError::NotLatched(error)))?;
+    let took = begun.elapsed();
+    let since = Some(stop.order.since.clone());
+    Ok(Outcome { latched: stop.level, effective, since, took })
+}

@@ -1,0 +1,453 @@
+//! The one module that talks `bpf(2)`, and maps BPF arrays into memory.
+//!
+//! aya loads the object; links, batches and mappings go through here, because aya falls back to
+//! links that cannot be pinned and has neither batches nor mappings.
+
+use std::ffi::CString;
+use std::io;
+use std::marker::PhantomData;
+use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::NonNull;
+
+use nix::libc;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+const MAP_LOOKUP: u32 = 1;
+const MAP_UPDATE: u32 = 2;
+const MAP_DELETE: u32 = 3;
+const OBJ_PIN: u32 = 6;
+const OBJ_GET: u32 = 7;
+const PROG_TEST_RUN: u32 = 10;
+const OBJ_GET_INFO: u32 = 15;
+const MAP_LOOKUP_BATCH: u32 = 24;
+const LINK_CREATE: u32 = 28;
+const LINK_UPDATE: u32 = 29;
+const LINK_DETACH: u32 = 34;
+
+const ATTACH_XDP: u32 = 37;
+
+/// # Safety
+/// `attributes` is the kernel's layout for that command, and what it points to is valid.
+unsafe fn bpf<T>(command: u32, attributes: &mut T) -> io::Result<i32> {
+    // SAFETY: the caller's promise.
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>())
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    i32::try_from(result).map_err(io::Error::other)
+}
+
+/// # Safety
+/// The command returns a new file descriptor.
+unsafe fn bpf_fd<T>(command: u32, attributes: &mut T) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let fd = bpf(command, attributes)?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+fn address<T: ?Sized>(value: &T) -> u64 {
+    std::ptr::from_ref(value).cast::<u8>() as u64
+}
+
+fn number(fd: BorrowedFd<'_>) -> u32 {
+    fd.as_raw_fd().cast_unsigned()
+}
+
+#[derive(Default)]
+#[repr(C)]
+struct ObjectAttributes {
+    pathname: u64,
+    fd: u32,
+    flags: u32,
+}
+
+/// Pins a map, program or link in a BPF file system.
+pub fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attributes =
+        ObjectAttributes { pathname: path.as_ptr() as u64, fd: number(object), flags: 0 };
+    // SAFETY: BPF_OBJ_PIN; the path is a valid C string.
+    unsafe { bpf(OBJ_PIN, &mut attributes) }.map(drop)
+}
+
+/// Opens what is pinned there.
+pub fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attributes = ObjectAttributes { pathname: path.as_ptr() as u64, fd: 0, flags: 0 };
+    // SAFETY: BPF_OBJ_GET; the path is a valid C string.
+    unsafe { bpf_fd(OBJ_GET, &mut attributes) }
+}
+
+#[derive(Default)]
+#[repr(C)]
+struct InfoAttributes {
+    fd: u32,
+    length: u32,
+    info: u64,
+}
+
+fn info<T: Default>(object: BorrowedFd<'_>) -> io::Result<T> {
+    let info = T::default();
+    let length = u32::try_from(size_of::<T>()).map_err(io::Error::other)?;
+    let mut attributes = InfoAttributes { fd: number(object), length, info: address(&info) };
+    // SAFETY: BPF_OBJ_GET_INFO_BY_FD writes at most `length` bytes; T is plain integers.
+    unsafe { bpf(OBJ_GET_INFO, &mut attributes) }?;
+    Ok(info)
+}
+
+/// The head of `struct bpf_map_info`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct MapInfo {
+    /// `enum bpf_map_type`.
+    pub kind: u32,
+    /// The kernel's number for it.
+    pub id: u32,
+    /// Bytes.
+    pub key_size: u32,
+    /// Bytes.
+    pub value_size: u32,
+    /// Entries.
+    pub max_entries: u32,
+    /// `BPF_F_*`.
+    pub flags: u32,
+}
+
+/// What the kernel says of a map.
+pub fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
+    info(map)
+}
+
+/// `struct bpf_link_info` of an XDP link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct LinkInfo {
+    kind: u32,
+    /// The kernel's number for it.
+    pub id: u32,
+    /// The program's number.
+    pub program: u32,
+    padding: u32,
+    /// The interface; 0 once it is gone.
+    pub interface: u32,
+    rest: [u32; 7],
+}
+
+/// What the kernel says of an XDP link.
+pub fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
+    info(link)
+}
+
+/// The head of `struct bpf_prog_info`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ProgramInfo {
+    kind: u32,
+    /// The kernel's number for it.
+    pub id: u32,
+    /// A hash of its instructions.
+    pub tag: [u8; 8],
+}
+
+/// What the kernel says of a program.
+pub fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
+    info(program)
+}
+
+#[derive(Default)]
+#[repr(C)]
+struct LinkAttributes {
+    program: u32,
+    target: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+/// Where an XDP program runs: `XDP_FLAGS_DRV_MODE`, or `XDP_FLAGS_SKB_MODE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum XdpFlags {
+    /// In the driver.
+    Native,
+    /// In the network stack.
+    Generic,
+}
+
+/// Attaches an XDP program to an interface by a link: nobody else can attach one while it lives.
+pub fn link_create(
+    program: BorrowedFd<'_>,
+    interface: u32,
+    flags: XdpFlags,
+) -> io::Result<OwnedFd> {
+    let flags = match flags {
+        XdpFlags::Native => 1 << 2,
+        XdpFlags::Generic => 1 << 1,
+    };
+    let mut attributes = LinkAttributes {
+        program: number(program),
+        target: interface,
+        attach_type: ATTACH_XDP,
+        flags,
+    };
+    // SAFETY: BPF_LINK_CREATE.
+    unsafe { bpf_fd(LINK_CREATE, &mut attributes) }
+}
+
+#[derive(Default)]
+#[repr(C)]
+struct LinkUpdateAttributes {
+    link: u32,
+    program: u32,
+    flags: u32,
+    old_program: u32,
+}
+
+/// Swaps the program of a link: no frame passes between the two unseen.
+pub fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attributes = LinkUpdateAttributes {
+        link: number(link),
+        program: number(program),
+        ..LinkUpdateAttributes::default()
+    };
+    // SAFETY: BPF_LINK_UPDATE.
+    unsafe { bpf(LINK_UPDATE, &mut attributes) }.map(drop)
+}
+
+/// Detaches a link from its interface.
+pub fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attributes = number(link);
+    // SAFETY: BPF_LINK_DETACH.
+    unsafe { bpf(LINK_DETACH, &mut attributes) }.map(drop)
+}
+
+#[derive(Default)]
+#[repr(C)]
+struct ElementAttributes {
+    map: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+impl ElementAttributes {
+    fn new<K, V: ?Sized>(map: BorrowedFd<'_>, key: &K, value: Option<&V>) -> Self {
+        let value = value.map_or(0, address);
+        Self { map: number(map), padding: 0, key: address(key), value, flags: 0 }
+    }
+}
+
+/// Sets an element. `K` and `V` must be as large as the map's key and value.
+///
+/// # Safety
+/// They are.
+pub unsafe fn map_update<K, V: ?Sized>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
+    let mut attributes = ElementAttributes::new(map, key, Some(value));
+    // SAFETY: BPF_MAP_UPDATE_ELEM; sizes by the caller's promise.
+    unsafe { bpf(MAP_UPDATE, &mut attributes) }.map(drop)
+}
+
+/// Reads an element into `value`, which for per-CPU maps holds one value a possible CPU.
+///
+/// # Safety
+/// `K` is as large as the map's key, `value` as what the kernel writes.
+pub unsafe fn map_lookup<K, V>(map: BorrowedFd<'_>, key: &K, value: &mut [V]) -> io::Result<()> {
+    let mut attributes = ElementAttributes::new(map, key, Some(&*value));
+    // SAFETY: BPF_MAP_LOOKUP_ELEM; sizes by the caller's promise.
+    unsafe { bpf(MAP_LOOKUP, &mut attributes) }.map(drop)
+}
+
+/// Forgets an element; `false` if there was none.
+///
+/// # Safety
+/// `K` is as large as the map's key.
+pub unsafe fn map_delete<K>(map: BorrowedFd<'_>, key: &K) -> io::Result<bool> {
+    let mut attributes = ElementAttributes::new::<K, u8>(map, key, None);
+    // SAFETY: BPF_MAP_DELETE_ELEM; sizes by the caller's promise.
+    match unsafe { bpf(MAP_DELETE, &mut attributes) } {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(Default)]
+#[repr(C)]
+struct BatchAttributes {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map: u32,
+    element_flags: u64,
+    flags: u64,
+}
+
+/// Where a batched walk of a map stands: an opaque cursor of the kernel.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor(Option<u64>);
+
+/// Reads up to `keys.len()` elements from `cursor` on, into `keys` and `values` (for per-CPU maps
+/// several values a key). Returns how many, and the cursor to go on from, `None` at the end.
+///
+/// # Safety
+/// `K` is as large as the map's key; `values` has room for `keys.len()` values as the kernel writes
+/// them.
+pub unsafe fn map_lookup_batch<K, V>(
+    map: BorrowedFd<'_>,
+    cursor: Cursor,
+    keys: &mut [K],
+    values: &mut [V],
+) -> io::Result<(usize, Option<Cursor>)> {
+    let next: u64 = 0;
+    let mut attributes = BatchAttributes {
+        in_batch: cursor.0.as_ref().map_or(0, address),
+        out_batch: address(&next),
+        keys: address(&*keys),
+        values: address(&*values),
+        count: u32::try_from(keys.len()).unwrap_or(u32::MAX),
+        map: number(map),
+        ..BatchAttributes::default()
+    };
+    // SAFETY: BPF_MAP_LOOKUP_BATCH; sizes by the caller's promise, cursors are at most eight bytes.
+    let result = unsafe { bpf(MAP_LOOKUP_BATCH, &mut attributes) };
+    let count = attributes.count as usize;
+    // SAFETY: written by the kernel behind our back.
+    let next = unsafe { std::ptr::read_volatile(&raw const next) };
+    match result {
+        Ok(_) => Ok((count, Some(Cursor(Some(next))))),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((count, None)),
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(Default)]
+#[repr(C)]
+struct TestRunAttributes {
+    program: u32,
+    returned: u32,
+    size_in: u32,
+    size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    context_size_in: u32,
+    context_size_out: u32,
+    context_in: u64,
+    context_out: u64,
+    flags: u32,
+    cpu: u32,
+    batch_size: u32,
+    padding: u32,
+}
+
+/// Runs a program once over a frame; returns its action and the frame it left.
+pub fn test_run(program: BorrowedFd<'_>, frame: &[u8]) -> io::Result<(u32, Vec<u8>)> {
+    let mut output = vec![0_u8; frame.len() + 64];
+    let size = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(io::Error::other);
+    let mut attributes = TestRunAttributes {
+        program: number(program),
+        size_in: size(frame)?,
+        size_out: size(&output)?,
+        data_in: frame.as_ptr() as u64,
+        data_out: output.as_mut_ptr() as u64,
+        repeat: 1,
+        ..TestRunAttributes::default()
+    };
+    // SAFETY: BPF_PROG_TEST_RUN; both buffers are as long as said.
+    unsafe { bpf(PROG_TEST_RUN, &mut attributes) }?;
+    output.truncate(attributes.size_out as usize);
+    Ok((attributes.returned, output))
+}
+
+/// A BPF array made with `BPF_F_MMAPABLE`, in our memory: one `T` an element.
+///
+/// Only types whose every write is an atomic store may be shared like this; that is what
+/// [`Shared`] says.
+pub struct Mapping<T> {
+    start: NonNull<T>,
+    count: usize,
+    bytes: NonZeroUsize,
+    kind: PhantomData<T>,
+}
+
+/// Types that the kernel and userspace may read and write at once.
+///
+/// # Safety
+/// The type is plain words; whoever writes through a shared reference does so with atomics.
+pub unsafe trait Shared {}
+
+// SAFETY: atomics.
+unsafe impl Shared for firewall_common::abi::Control {}
+// SAFETY: atomics.
+unsafe impl Shared for firewall_common::abi::NodeState {}
+// SAFETY: atomics.
+unsafe impl Shared for firewall_common::abi::SubnetworkState {}
+// SAFETY: atomics.
+unsafe impl Shared for std::sync::atomic::AtomicU64 {}
+// SAFETY: eight atomics.
+unsafe impl Shared for AtomicLine {}
+
+/// An image line as it is written and read back: word by word.
+#[repr(C, align(64))]
+pub struct AtomicLine(pub [std::sync::atomic::AtomicU64; 8]);
+
+// SAFETY: the memory is shared by its nature; `Shared` types are made of atomics.
+unsafe impl<T: Shared> Send for Mapping<T> {}
+// SAFETY: as above.
+unsafe impl<T: Shared> Sync for Mapping<T> {}
+
+impl<T: Shared> Mapping<T> {
+    /// Maps the whole array; its value must be as large as `T`.
+    pub fn new(map: BorrowedFd<'_>) -> io::Result<Self> {
+        let info = map_info(map)?;
+        if info.value_size as usize != size_of::<T>() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the map's values differ"));
+        }
+        let count = info.max_entries as usize;
+        let bytes = NonZeroUsize::new(count * size_of::<T>())
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the map is empty"))?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let start = unsafe { mmap(None, bytes, protection, MapFlags::MAP_SHARED, map.as_fd(), 0) }?;
+        Ok(Self { start: start.cast(), count, bytes, kind: PhantomData })
+    }
+}
+
+impl<T> Deref for Mapping<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: mapped for as long as self lives; array values lie `size_of::<T>()` apart, since
+        // every `Shared` type is a multiple of eight bytes.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.count) }
+    }
+}
+
+impl<T> Drop for Mapping<T> {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, and nobody borrows it any more.
+        let result = unsafe { munmap(self.start.cast(), self.bytes.get()) };
+        debug_assert!(result.is_ok(), "a mapping of ours can be unmapped");
+    }
+}
+
+/// Returns once every program that was running when it was called has ended.
+///
+/// `MEMBARRIER_CMD_GLOBAL` is `synchronize_rcu` (kernel/sched/membarrier.c, 6.18); XDP programs run
+/// inside RCU read sections.
+pub fn synchronize() -> io::Result<()> {
+    const GLOBAL: libc::c_int = 1;
+    // SAFETY: no pointers.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,5 @@
+//! .
+pub mod config;
+pub mod control;
+pub mod dataplane;
+pub mod metrics;
