@@ -9,6 +9,7 @@ pub mod change;
 pub mod check;
 pub mod compile;
 pub mod diagnostic;
+pub mod explain;
 pub mod model;
 pub mod resolve;
 pub mod source;

@@ -1,0 +1,517 @@
+//! Why something passes or does not: the decision itself, run over a compiled image in host memory.
+//!
+//! [`explain`] asks with the frames that two nodes would send, [`explain_frame`] with a frame that
+//! somebody captured.
+
+mod frame;
+mod meaning;
+mod memory;
+pub mod pcap;
+
+use std::net::IpAddr;
+
+use firewall_common::image::MacBinding;
+use firewall_common::{Addr, DropReason, Mac, Note, Port, Ticks, Verdict, decide};
+use serde::Serialize;
+
+use crate::compile::Names;
+use crate::model::{ApplicationId, Node, NodeId, Policy, PortRange, Protocol};
+use crate::suggest::did_you_mean;
+use frame::End;
+pub use meaning::{meaning, of as meaning_of, passed};
+pub use memory::{Behind, Memory, Sizes};
+
+/// Who opens which application to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Who opens.
+    pub from: NodeId,
+    /// To whom.
+    pub to: NodeId,
+    /// What.
+    pub application: ApplicationId,
+}
+
+/// Why a question cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExplainError {
+    /// A name is not in the policy.
+    #[error("the policy has no {what} `{name}`")]
+    Unknown {
+        /// Node or application.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// What may have been meant.
+        help: Option<String>,
+    },
+    /// The one has only IPv4 addresses, the other only IPv6.
+    #[error("`{from}` and `{to}` have no address family in common")]
+    Families {
+        /// Who opens.
+        from: String,
+        /// To whom.
+        to: String,
+    },
+    /// A port of the gateway that the policy does not name.
+    #[error("the policy names no port `{name}`")]
+    UnknownPort {
+        /// The name.
+        name: String,
+        /// What may have been meant.
+        help: Option<String>,
+    },
+}
+
+impl ExplainError {
+    /// What to do about it, if that is known.
+    pub fn help(&self) -> Option<&str> {
+        match self {
+            Self::Unknown { help, .. } | Self::UnknownPort { help, .. } => help.as_deref(),
+            Self::Families { .. } => Some("give one of them an address of the other's family"),
+        }
+    }
+}
+
+impl Question {
+    /// From the names in the policy.
+    ///
+    /// # Errors
+    /// When one of them is unknown.
+    pub fn named(
+        policy: &Policy,
+        from: &str,
+        to: &str,
+        application: &str,
+    ) -> Result<Self, ExplainError> {
+        let node = |name: &str| {
+            let names = policy.nodes().iter().map(|node| &*node.name);
+            policy.node_named(name).ok_or_else(|| unknown("node", name, names))
+        };
+        let names = policy.applications().iter().map(|application| &*application.name);
+        Ok(Self {
+            from: node(from)?,
+            to: node(to)?,
+            application: policy
+                .application_named(application)
+                .ok_or_else(|| unknown("application", application, names))?,
+        })
+    }
+}
+
+fn unknown<'n>(
+    what: &'static str,
+    name: &str,
+    names: impl Iterator<Item = &'n str>,
+) -> ExplainError {
+    ExplainError::Unknown { what, name: name.to_owned(), help: did_you_mean(name, names, 0) }
+}
+
+/// The gateway's port of that name.
+///
+/// # Errors
+/// When no subnetwork of the policy names it.
+pub fn port_named(policy: &Policy, name: &str) -> Result<Port, ExplainError> {
+    let index = policy.ports().iter().position(|port| port == name);
+    index.and_then(|index| u16::try_from(index).ok()).map(Port).ok_or_else(|| {
+        let names = policy.ports().iter().map(String::as_str);
+        ExplainError::UnknownPort { name: name.to_owned(), help: did_you_mean(name, names, 0) }
+    })
+}
+
+/// What became of one frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// `pass` or `drop`.
+    pub verdict: &'static str,
+    /// The reason's stable name.
+    pub reason: &'static str,
+    /// The rule that allowed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The reason in a sentence.
+    pub meaning: &'static str,
+}
+
+impl Outcome {
+    /// Whether the frame is let through.
+    pub fn passes(&self) -> bool {
+        self.verdict == "pass"
+    }
+}
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+/// The answer for one protocol, and for ports that fare alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// `tcp`, `udp` or `echo`.
+    pub protocol: &'static str,
+    /// The first port; absent for echo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_port: Option<u16>,
+    /// The last port; absent for echo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_port: Option<u16>,
+    /// The families it holds for.
+    pub families: Vec<Family>,
+    /// What becomes of the first frame.
+    pub opening: Outcome,
+    /// What becomes of the answer to it, if it passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Outcome>,
+    /// All that in a sentence.
+    pub sentence: String,
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Who would open.
+    pub from: String,
+    /// To whom.
+    pub to: String,
+    /// What.
+    pub application: String,
+    /// Whether all of it passes, answers included.
+    pub allowed: bool,
+    /// One for each protocol and range of ports that fares alike.
+    pub answers: Vec<Answer>,
+}
+
+/// Asks the decision with the first frame of each flow that the application consists of, and with
+/// the answer to it. Forgets the flows in `memory`.
+///
+/// # Errors
+/// When the nodes have no address family in common.
+pub fn explain(
+    policy: &Policy,
+    names: &Names,
+    memory: &Memory,
+    question: Question,
+    now: Ticks,
+) -> Result<Explanation, ExplainError> {
+    let [from, to] = [question.from, question.to].map(|id| policy.node(id));
+    let application = policy.application(question.application);
+    let asker = Asker { policy, names, memory, now };
+    let mut found: Vec<(Fate, Vec<Family>)> = Vec::new();
+    let mut families = Vec::new();
+    for family in [Family::Ipv4, Family::Ipv6] {
+        let ends = (asker.end(from, family), asker.end(to, family));
+        let (Some(from), Some(to)) = ends else { continue };
+        families.push(family);
+        let mut fates = Vec::new();
+        for (protocol, ranges) in
+            [(Protocol::Tcp, &application.tcp), (Protocol::Udp, &application.udp)]
+        {
+            for range in ranges {
+                asker.ask(&from, &to, protocol, *range, &mut fates);
+            }
+        }
+        if application.echo {
+            asker.ask(&from, &to, Protocol::Echo, PortRange { first: 0, last: 0 }, &mut fates);
+        }
+        for fate in fates {
+            match found.iter_mut().find(|(known, _)| *known == fate) {
+                Some((_, families)) => families.push(family),
+                None => found.push((fate, vec![family])),
+            }
+        }
+    }
+    memory.forget_flows();
+    let name = |node: &Node| node.name.to_string();
+    let (sender, receiver) = (name(from), name(to));
+    if families.is_empty() {
+        return Err(ExplainError::Families { from: sender, to: receiver });
+    }
+    let same_port =
+        policy.subnetwork(from.subnetwork).port == policy.subnetwork(to.subnetwork).port;
+    let answers: Vec<Answer> = found
+        .into_iter()
+        .map(|(fate, families_of_fate)| {
+            let Fate { protocol, ports, opening, reply } = fate;
+            let everywhere = families_of_fate.len() == families.len();
+            let what = what(&application.name, protocol, ports, &families_of_fate, everywhere);
+            let sentence = if same_port && !opening.passes() {
+                format!(
+                    "{sender} and {receiver} lie behind the same port: nothing between them crosses \
+                     the gateway"
+                )
+            } else {
+                sentence(&sender, &receiver, &what, &opening, reply.as_ref())
+            };
+            let port = |port| (protocol != Protocol::Echo).then_some(port);
+            Answer {
+                protocol: protocol_name(protocol),
+                first_port: port(ports.first),
+                last_port: port(ports.last),
+                families: families_of_fate,
+                opening,
+                reply,
+                sentence,
+            }
+        })
+        .collect();
+    let allowed = answers.iter().all(|answer| answer.reply.as_ref().is_some_and(Outcome::passes));
+    let application = application.name.to_string();
+    Ok(Explanation { from: sender, to: receiver, application, allowed, answers })
+}
+
+fn what(
+    application: &str,
+    protocol: Protocol,
+    PortRange { first, last }: PortRange,
+    families: &[Family],
+    everywhere: bool,
+) -> String {
+    let name = protocol_name(protocol);
+    let ports = match protocol {
+        Protocol::Echo => name.to_owned(),
+        Protocol::Tcp | Protocol::Udp if first == last => format!("{name} {first}"),
+        Protocol::Tcp | Protocol::Udp => format!("{name} {first}-{last}"),
+    };
+    match families {
+        [Family::Ipv4] if !everywhere => format!("{application} ({ports} over IPv4)"),
+        [Family::Ipv6] if !everywhere => format!("{application} ({ports} over IPv6)"),
+        _ => format!("{application} ({ports})"),
+    }
+}
+
+fn sentence(
+    from: &str,
+    to: &str,
+    what: &str,
+    opening: &Outcome,
+    reply: Option<&Outcome>,
+) -> String {
+    if !opening.passes() {
+        let Outcome { reason, meaning, .. } = opening;
+        return format!("{from} may not open {what} to {to}: dropped: {reason} — {meaning}");
+    }
+    let rule = opening.rule.as_deref().unwrap_or("?");
+    let opened = format!("{from} may open {what} to {to}: rule \"{rule}\"");
+    match reply {
+        Some(Outcome { reason, meaning, verdict: "drop", .. }) => {
+            format!("{opened}; but the answer is dropped: {reason} — {meaning}")
+        }
+        Some(_) | None => opened,
+    }
+}
+
+const fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+        Protocol::Echo => "echo",
+    }
+}
+
+/// What becomes of a flow.
+#[derive(PartialEq)]
+struct Fate {
+    protocol: Protocol,
+    ports: PortRange,
+    opening: Outcome,
+    reply: Option<Outcome>,
+}
+
+struct Asker<'a> {
+    policy: &'a Policy,
+    names: &'a Names,
+    memory: &'a Memory,
+    now: Ticks,
+}
+
+impl Asker<'_> {
+    /// How a node looks on the wire, if it has an address of that family.
+    fn end(&self, node: &Node, family: Family) -> Option<End> {
+        let is_wanted = |address: &IpAddr| address.is_ipv4() == (family == Family::Ipv4);
+        let address = node.addresses.iter().map(|&address| address.into()).find(is_wanted)?;
+        let subnetwork = self.policy.subnetwork(node.subnetwork);
+        let mac = match node.mac {
+            MacBinding::Exact(mac) => mac,
+            MacBinding::Router => subnetwork.routers.first().copied().unwrap_or_default(),
+            MacBinding::Any => ANYBODY,
+        };
+        Some(End { address, mac, vlan: subnetwork.vlan, port: subnetwork.port })
+    }
+
+    /// Ports that fare alike share an entry.
+    fn ask(
+        &self,
+        from: &End,
+        to: &End,
+        protocol: Protocol,
+        range: PortRange,
+        fates: &mut Vec<Fate>,
+    ) {
+        let joined = fates.len();
+        for port in range.first..=range.last {
+            let Some((opening, reply)) = self.try_port(from, to, protocol, port) else { continue };
+            if let Some(last) = fates.get_mut(joined..).and_then(<[Fate]>::last_mut)
+                && last.opening == opening
+                && last.reply == reply
+            {
+                last.ports.last = port;
+                continue;
+            }
+            fates.push(Fate {
+                protocol,
+                ports: PortRange { first: port, last: port },
+                opening,
+                reply,
+            });
+        }
+    }
+
+    fn try_port(
+        &self,
+        from: &End,
+        to: &End,
+        protocol: Protocol,
+        port: u16,
+    ) -> Option<(Outcome, Option<Outcome>)> {
+        // Behind one port there is no way across; any other peer shows that.
+        let peer = if from.port == to.port { NO_PEER } else { to.port };
+        self.memory.forget_flows();
+        let opening = frame::opening(from, to, protocol, port)?;
+        let opening = self.decide(&opening, from.port, peer);
+        let reply = if opening.passes() {
+            let reply = frame::answer(from, to, protocol, port)?;
+            Some(self.decide(&reply, peer, from.port))
+        } else {
+            None
+        };
+        Some((opening, reply))
+    }
+
+    fn decide(&self, frame: &[u8], port: Port, peer: Port) -> Outcome {
+        let passage = self.memory.decide(frame, port, peer, self.now);
+        let rule = passage.ok().and_then(|passage| self.names.rule(passage.rule));
+        let verdict = match passage {
+            Ok(passage) => Verdict::Pass(passage.reason),
+            Err(reason) => Verdict::Drop(reason),
+        };
+        outcome(verdict, rule.map(|rule| rule.name.to_string()))
+    }
+}
+
+fn outcome(verdict: Verdict, rule: Option<String>) -> Outcome {
+    Outcome {
+        verdict: verdict.action(),
+        reason: verdict.name(),
+        rule,
+        meaning: meaning::of(verdict),
+    }
+}
+
+/// The MAC of a node whose MAC the policy leaves open.
+const ANYBODY: Mac = Mac([2, 0, 0, 0, 0, 1]);
+const NO_PEER: Port = Port(u16::MAX);
+
+/// What became of a captured frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FrameExplanation {
+    /// What the frame is, as far as the decision read it: `tcp 10.0.0.1:40000 > 10.0.0.2:104`.
+    pub frame: String,
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// The node it came from, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The node it goes to, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// All that in a sentence.
+    pub sentence: String,
+}
+
+/// Decides over a frame that comes in on `port`. The flows in `memory` stay: the frames of one
+/// capture build on each other. Among several ports, the frame leaves by the one that lets it.
+pub fn explain_frame(
+    policy: &Policy,
+    names: &Names,
+    memory: &Memory,
+    bytes: &[u8],
+    port: Port,
+    now: Ticks,
+) -> FrameExplanation {
+    let peers = (0..u16::try_from(policy.ports().len()).unwrap_or(u16::MAX)).map(Port);
+    let mut peers: Vec<Port> = peers.filter(|&peer| peer != port).collect();
+    if peers.is_empty() {
+        peers.push(NO_PEER);
+    }
+    let mut note = Note::default();
+    let mut decided = Err(DropReason::NoRoute);
+    for peer in peers {
+        let mut attempt = Note::default();
+        let result = decide(bytes, &memory.behind(port, peer), now, &mut attempt);
+        let is_telling = !matches!(
+            (result, decided),
+            (Err(DropReason::NoRoute | DropReason::UnknownDestination), Err(reason))
+                if reason != DropReason::NoRoute
+        );
+        if is_telling {
+            (decided, note) = (result, attempt);
+        }
+        if decided.is_ok() {
+            break;
+        }
+    }
+    let rule = decided.ok().and_then(|passage| names.rule(passage.rule));
+    let verdict = match decided {
+        Ok(passage) => Verdict::Pass(passage.reason),
+        Err(reason) => Verdict::Drop(reason),
+    };
+    let outcome = outcome(verdict, rule.map(|rule| rule.name.to_string()));
+    let frame = describe(&note, bytes);
+    let sentence = match &outcome {
+        Outcome { rule: Some(rule), reason, verdict: "pass", .. } => {
+            format!("{frame}: passes: {reason}, rule \"{rule}\"")
+        }
+        Outcome { reason, verdict: "pass", .. } => format!("{frame}: passes: {reason}"),
+        Outcome { reason, meaning, .. } => format!("{frame}: dropped: {reason} — {meaning}"),
+    };
+    let (from, to) = note.nodes();
+    let name = |slot| names.node(firewall_common::NodeSlot(slot)).map(|node| node.name.to_string());
+    FrameExplanation { frame, outcome, from: name(from), to: name(to), sentence }
+}
+
+fn describe(note: &Note, bytes: &[u8]) -> String {
+    if !note.is_named() {
+        return match note.ethertype() {
+            0 => format!("frame of {} bytes", bytes.len()),
+            ethertype => format!("frame of {} bytes, EtherType {ethertype:#06x}", bytes.len()),
+        };
+    }
+    let low = (note.key.low, note.key.low_port);
+    let high = (note.key.high, note.key.high_port);
+    let (source, destination) = match note.sender {
+        firewall_common::flow::Sender::Low => (low, high),
+        firewall_common::flow::Sender::High => (high, low),
+    };
+    let address = |(address, _): (Addr, u16)| IpAddr::from(address).to_string();
+    let socket =
+        |(address, port): (Addr, u16)| std::net::SocketAddr::new(address.into(), port).to_string();
+    match note.key.protocol {
+        0 => format!("address resolution {} > {}", address(source), address(destination)),
+        6 => format!("tcp {} > {}", socket(source), socket(destination)),
+        17 => format!("udp {} > {}", socket(source), socket(destination)),
+        1 => format!("icmp {} > {}", address(source), address(destination)),
+        58 => format!("icmpv6 {} > {}", address(source), address(destination)),
+        protocol => {
+            format!("protocol {protocol} {} > {}", address(source), address(destination))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

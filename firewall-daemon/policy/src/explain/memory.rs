@@ -1,0 +1,332 @@
+//! The kernel's tables in host memory: the same bytes, asked by the same decision.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use firewall_common::abi::{Control, NodeState, Publication, Stop, SubnetworkState, Timeouts};
+use firewall_common::decide::Passage;
+use firewall_common::flow::{Flow, FlowKey, Phase};
+use firewall_common::image::{Line, SUBNETWORKS};
+use firewall_common::tables::Full;
+use firewall_common::{
+    DropReason, Generation, NodeSlot, Note, Port, SubnetworkSlot, Tables, Ticks, decide,
+};
+
+use crate::compile::Image;
+
+/// How much a [`Memory`] holds, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Established flows; the table refuses more.
+    pub flows: usize,
+    /// Half-open flows; beyond that the oldest gives way, and with 0 none fits.
+    pub half_open: usize,
+    /// How long flows live.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Sizes {
+    /// A thousand flows of either kind, and the default timeouts at 1000 ticks a second.
+    fn default() -> Self {
+        Self { flows: 1024, half_open: 1024, timeouts: Timeouts::defaults(1000) }
+    }
+}
+
+/// Everything that the kernel holds between two frames.
+///
+/// Whatever changes who may speak makes a new generation, as the daemon does; granting a lease does
+/// not need one.
+#[derive(Debug)]
+pub struct Memory {
+    halves: [Vec<Line>; 2],
+    control: Control,
+    nodes: Vec<NodeState>,
+    subnetworks: Vec<SubnetworkState>,
+    established: FlowTable,
+    half_open: FlowTable,
+    timeouts: Timeouts,
+}
+
+impl Memory {
+    /// As after loading: not armed, nothing known.
+    pub fn new(sizes: &Sizes) -> Self {
+        let Sizes { flows, half_open, timeouts } = *sizes;
+        Self {
+            halves: [Vec::new(), Vec::new()],
+            control: Control::default(),
+            nodes: Vec::new(),
+            subnetworks: (0..SUBNETWORKS).map(|_| SubnetworkState::default()).collect(),
+            established: FlowTable::new(flows, WhenFull::Refuse),
+            half_open: FlowTable::new(half_open, WhenFull::Evict),
+            timeouts,
+        }
+    }
+
+    /// With an image published.
+    pub fn running(image: &Image) -> Self {
+        let mut memory = Self::new(&Sizes::default());
+        memory.publish(image);
+        memory
+    }
+
+    /// Fills the idle half and makes it the active one, in a new generation.
+    pub fn publish(&mut self, image: &Image) {
+        let Publication { half, generation, .. } = self.publication();
+        let half = 1 - half;
+        self.halves[half as usize].clone_from(&image.lines);
+        let last = image.names.nodes().last().map_or(0, |node| node.slot.0) as usize;
+        if self.nodes.len() <= last {
+            self.nodes.resize_with(last + 1, NodeState::default);
+        }
+        self.set_publication(Publication { half, armed: true, generation: next(generation) });
+    }
+
+    /// Makes a new generation: every flow is asked again.
+    pub fn bump(&self) {
+        let publication = self.publication();
+        let generation = next(publication.generation);
+        self.set_publication(Publication { generation, ..publication });
+    }
+
+    /// Stops everything, or (with [`Stop::None`]) lets it go on.
+    pub fn stop(&self, stop: Stop) {
+        self.control.stop.store(stop.encode());
+    }
+
+    /// Stops one subnetwork, or lets it go on.
+    pub fn stop_subnetwork(&self, subnetwork: SubnetworkSlot, stop: Stop) {
+        if let Some(state) = self.subnetworks.get(usize::from(subnetwork.0)) {
+            state.stop.store(stop.encode());
+        }
+        self.bump();
+    }
+
+    /// Cuts a node off, or lets it back.
+    pub fn isolate(&self, node: NodeSlot, isolated: bool) {
+        if let Some(state) = self.nodes.get(node.0 as usize) {
+            state.set_isolated(isolated);
+        }
+        self.bump();
+    }
+
+    /// Grants or renews a node's lease.
+    pub fn grant(&self, node: NodeSlot, end: Ticks) {
+        if let Some(state) = self.nodes.get(node.0 as usize) {
+            state.set_lease_end(end);
+        }
+    }
+
+    /// Takes a node's lease away.
+    pub fn revoke(&self, node: NodeSlot) {
+        self.grant(node, Ticks(0));
+        self.bump();
+    }
+
+    /// Forgets every flow.
+    pub fn forget_flows(&self) {
+        self.established.clear();
+        self.half_open.clear();
+    }
+
+    /// The flows, half-open ones included, with how far they have come.
+    pub fn flows(&self) -> Vec<(FlowKey, Phase)> {
+        let tables = [&self.half_open, &self.established];
+        tables.iter().flat_map(|table| table.list()).collect()
+    }
+
+    /// How many flows are half-open, and how many established.
+    pub fn flow_counts(&self) -> (usize, usize) {
+        (self.half_open.len(), self.established.len())
+    }
+
+    /// The half in force and its generation.
+    pub fn publication(&self) -> Publication {
+        Publication::decode(self.control.publication.load())
+    }
+
+    /// The tables as the program of one port sees them.
+    pub const fn behind(&self, port: Port, peer: Port) -> Behind<'_> {
+        Behind { memory: self, port, peer }
+    }
+
+    /// Decides over a frame that comes in on `port` and would leave by `peer`.
+    ///
+    /// # Errors
+    /// Why it is dropped.
+    pub fn decide(
+        &self,
+        frame: &[u8],
+        port: Port,
+        peer: Port,
+        now: Ticks,
+    ) -> Result<Passage, DropReason> {
+        decide(frame, &self.behind(port, peer), now, &mut Note::default())
+    }
+
+    fn set_publication(&self, publication: Publication) {
+        self.control.publication.store(publication.encode());
+    }
+}
+
+const fn next(generation: Generation) -> Generation {
+    Generation(generation.0.wrapping_add(1))
+}
+
+/// See [`Memory::behind`].
+#[derive(Clone, Copy, Debug)]
+pub struct Behind<'m> {
+    memory: &'m Memory,
+    port: Port,
+    peer: Port,
+}
+
+impl Tables for Behind<'_> {
+    fn port(&self) -> Port {
+        self.port
+    }
+
+    fn peer(&self) -> Port {
+        self.peer
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        self.memory.timeouts
+    }
+
+    fn control(&self) -> Option<(Stop, Publication)> {
+        let stop = Stop::decode(self.memory.control.stop.load());
+        Some((stop, self.memory.publication()))
+    }
+
+    fn line(&self, half: u32, line: u32) -> Option<&Line> {
+        self.memory.halves.get(half as usize)?.get(line as usize)
+    }
+
+    fn node(&self, node: NodeSlot) -> Option<&NodeState> {
+        self.memory.nodes.get(node.0 as usize)
+    }
+
+    fn subnetwork(&self, subnetwork: SubnetworkSlot) -> Option<&SubnetworkState> {
+        self.memory.subnetworks.get(usize::from(subnetwork.0))
+    }
+
+    fn flow(&self, key: &FlowKey) -> Option<&Flow> {
+        self.memory.established.find(key)
+    }
+
+    fn half_open(&self, key: &FlowKey) -> Option<&Flow> {
+        self.memory.half_open.find(key)
+    }
+
+    fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
+        self.memory.established.insert(key, flow)
+    }
+
+    fn insert_half_open(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
+        self.memory.half_open.insert(key, flow)
+    }
+
+    fn remove(&self, key: &FlowKey) {
+        self.memory.established.remove(key);
+    }
+
+    fn remove_half_open(&self, key: &FlowKey) {
+        self.memory.half_open.remove(key);
+    }
+}
+
+/// A hash of preallocated flows, as the kernel's: a flow is written in place, and one that is
+/// removed while it is looked at stays readable.
+#[derive(Debug)]
+struct FlowTable {
+    flows: Vec<Flow>,
+    index: RefCell<Index>,
+    when_full: WhenFull,
+}
+
+#[derive(Debug)]
+struct Index {
+    places: HashMap<FlowKey, Place>,
+    free: Vec<usize>,
+    inserted: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    flow: usize,
+    order: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum WhenFull {
+    Refuse,
+    Evict,
+}
+
+impl FlowTable {
+    fn new(capacity: usize, when_full: WhenFull) -> Self {
+        let mut flows = Vec::new();
+        flows.resize_with(capacity, Flow::default);
+        let free = (0..capacity).rev().collect();
+        let index = RefCell::new(Index { places: HashMap::new(), free, inserted: 0 });
+        Self { flows, index, when_full }
+    }
+
+    fn find(&self, key: &FlowKey) -> Option<&Flow> {
+        let Place { flow, .. } = *self.index.borrow().places.get(key)?;
+        self.flows.get(flow)
+    }
+
+    fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
+        let mut index = self.index.borrow_mut();
+        if !index.places.contains_key(key) && index.free.is_empty() {
+            match self.when_full {
+                WhenFull::Refuse => return Err(Full),
+                WhenFull::Evict => index.evict(),
+            }
+        }
+        let known = index.places.get(key).map(|place| place.flow);
+        let place = known.or_else(|| index.free.pop()).ok_or(Full)?;
+        index.inserted += 1;
+        let order = index.inserted;
+        index.places.insert(*key, Place { flow: place, order });
+        self.flows.get(place).ok_or(Full)?.copy(flow);
+        Ok(())
+    }
+
+    fn remove(&self, key: &FlowKey) {
+        self.index.borrow_mut().remove(key);
+    }
+
+    fn clear(&self) {
+        let mut index = self.index.borrow_mut();
+        let places: Vec<usize> = index.places.drain().map(|(_, place)| place.flow).collect();
+        index.free.extend(places);
+    }
+
+    fn len(&self) -> usize {
+        self.index.borrow().places.len()
+    }
+
+    fn list(&self) -> Vec<(FlowKey, Phase)> {
+        let index = self.index.borrow();
+        let places = index.places.iter();
+        let flows = places.filter_map(|(key, place)| Some((*key, self.flows.get(place.flow)?)));
+        flows.map(|(key, flow)| (key, flow.state().phase())).collect()
+    }
+}
+
+impl Index {
+    fn evict(&mut self) {
+        let oldest = self.places.iter().min_by_key(|(_, place)| place.order);
+        if let Some(key) = oldest.map(|(key, _)| *key) {
+            self.remove(&key);
+        }
+    }
+
+    fn remove(&mut self, key: &FlowKey) {
+        if let Some(place) = self.places.remove(key) {
+            self.free.push(place.flow);
+        }
+    }
+}
