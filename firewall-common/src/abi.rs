@@ -184,6 +184,13 @@ pub struct SubnetworkState {
     pub reserved: [u64; 7],
 }
 
+impl SubnetworkState {
+    /// Not stopped.
+    pub const fn running() -> Self {
+        Self { stop: Word64::new(0), reserved: [0; 7] }
+    }
+}
+
 /// Packets and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

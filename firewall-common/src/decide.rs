@@ -107,9 +107,9 @@ pub struct Note {
     pub refusal: DropReason,
     /// Sender's node slot, receiver's in the upper half. Words that are stored one by one: LLVM
     /// would make a call of memset for anything wider.
-    nodes: Word64,
-    /// EtherType, both subnetworks, [`NAMED`].
-    about: Word64,
+    pub nodes: Word64,
+    /// EtherType, both subnetworks, `NAMED`.
+    pub about: Word64,
 }
 
 const NAMED: u64 = 1 << 48;

@@ -3,6 +3,7 @@
 //! [`DataPlane::open`] makes or adopts what is pinned, [`DataPlane::activate`] publishes images,
 //! [`stop::Stopper`] stops; [`read`] counts. Closed is the resting state: fresh maps are not armed.
 
+pub mod ask;
 pub mod attach;
 pub mod clock;
 pub mod interface;
@@ -10,7 +11,9 @@ pub mod latch;
 pub mod load;
 pub mod maps;
 pub mod pins;
+pub mod prove;
 pub mod read;
+pub mod ring;
 pub mod slots;
 pub mod stop;
 pub mod sys;
@@ -128,6 +131,7 @@ pub struct GuardedPort {
 
 /// The kernel's side of the gateway.
 pub struct DataPlane {
+    directory: PathBuf,
     maps: Arc<Maps>,
     ports: Vec<GuardedPort>,
     slots: Slots,
@@ -172,12 +176,17 @@ impl DataPlane {
             guarded.push(GuardedPort { name, interface, xdp: port.xdp, program, attached });
         }
         let slots = Slots::new(Arc::clone(&maps));
-        Ok((Self { maps, ports: guarded, slots, clock }, stopper))
+        Ok((Self { directory, maps, ports: guarded, slots, clock }, stopper))
     }
 
     /// The maps, for those who read.
     pub fn maps(&self) -> Arc<Maps> {
         Arc::clone(&self.maps)
+    }
+
+    /// The reading end of the ring of events.
+    pub fn ring(&self) -> io::Result<ring::Ring> {
+        ring::Ring::open(&self.directory.join(firewall_common::abi::map::EVENTS))
     }
 
     /// The kernel's tick.
@@ -256,31 +265,11 @@ pub fn capacity(config: &Config) -> Capacity {
     Capacity::new(nodes, rules, flows)
 }
 
-/// What is pinned, whether or not a daemon runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Enforcement {
-    /// These ports have their program.
-    InPlace {
-        /// Their names.
-        ports: Vec<String>,
-    },
-    /// Nothing is pinned.
-    Absent,
-    /// The directory cannot be looked into.
-    Unreadable {
-        /// The directory.
-        directory: PathBuf,
-    },
-}
-
-/// Looks at the pins.
-pub fn enforcement(bpf_directory: &Path) -> Enforcement {
-    match Pins::new(bpf_directory).linked_ports() {
-        Ok(ports) if !ports.is_empty() => Enforcement::InPlace { ports },
-        Ok(_) => Enforcement::Absent,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Enforcement::Absent,
-        Err(_) => Enforcement::Unreadable { directory: bpf_directory.to_owned() },
-    }
+/// Whether a port's pinned link holds that interface.
+pub fn is_guarded(bpf_directory: &Path, port: &str, interface: &interface::Interface) -> bool {
+    let link = sys::open_pin(&Pins::new(bpf_directory).link(port));
+    let holds = link.and_then(|link| sys::link_info(link.as_fd())).map(|link| link.interface);
+    holds.is_ok_and(|index| index != 0 && interface.index() == Some(index))
 }
 
 /// Takes enforcement away: detaches and removes every link and every map. The latch stays.

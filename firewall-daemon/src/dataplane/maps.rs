@@ -132,8 +132,6 @@ pub struct Maps {
     pub(super) pair_counters: OwnedFd,
     /// About events.
     pub(super) event_state: OwnedFd,
-    /// The ring buffer.
-    pub(super) events: OwnedFd,
     /// Port index to interface index.
     pub(super) ports: OwnedFd,
     /// How large they are.
@@ -160,7 +158,6 @@ impl Maps {
             rule_counters: open(directory, map::RULE_COUNTERS)?,
             pair_counters: open(directory, map::PAIR_COUNTERS)?,
             event_state: open(directory, map::EVENT_STATE)?,
-            events: open(directory, map::EVENTS)?,
             ports: open(directory, map::PORTS)?,
             sizes,
             cpus,

@@ -4,10 +4,9 @@ use std::io;
 use std::ops::Add;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use firewall_common::abi::{self, Count, EventState};
+use firewall_common::abi::{self, Count, EventState, NodeState, Stop};
 use firewall_common::flow::{Flow, FlowKey};
-use firewall_common::image::SUBNETWORKS;
-use firewall_common::{Port, RuleSlot, SubnetworkSlot, Ticks, Verdict};
+use firewall_common::{NodeSlot, Port, RuleSlot, SubnetworkSlot, Ticks, Verdict};
 
 use super::maps::Maps;
 use super::sys::{self, Cursor};
@@ -80,8 +79,21 @@ pub fn forget_rule(maps: &Maps, rule: RuleSlot) {
     }
 }
 
-/// The most pairs that can have counted.
-pub const PAIRS: u32 = SUBNETWORKS * SUBNETWORKS;
+/// A node's standing.
+pub fn node(maps: &Maps, slot: NodeSlot) -> Option<&NodeState> {
+    maps.nodes.get(slot.0 as usize)
+}
+
+/// The kernel's stop of everything.
+pub fn stop(maps: &Maps) -> Stop {
+    Stop::decode(maps.control().stop.load())
+}
+
+/// The kernel's stop of a subnetwork.
+pub fn subnetwork_stop(maps: &Maps, slot: SubnetworkSlot) -> Stop {
+    let state = maps.subnetworks.get(usize::from(slot.0));
+    state.map_or(Stop::Hard, |state| Stop::decode(state.stop.load()))
+}
 
 /// Which of the two flow tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

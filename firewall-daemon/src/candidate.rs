@@ -1,0 +1,130 @@
+//! A policy on its way in: from the directory to an image, nothing touched yet.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+
+use firewall_common::Port;
+use firewall_control::{Diagnostic, Severity};
+use firewall_policy::diagnostic::Style;
+use firewall_policy::{
+    Capacity, CompileError, Diagnostics, Image, Names, Policy, Ports, ReadError, Resolved, Sources,
+    compile, resolve,
+};
+
+use crate::config::Gateway;
+use crate::dataplane::slots::Slots;
+
+/// A policy that is valid and fits.
+pub struct Candidate {
+    /// What it was read from.
+    pub sources: Sources,
+    /// What it says.
+    pub policy: Policy,
+    /// What the kernel would read.
+    pub image: Image,
+    /// What somebody should look at.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Why there is no candidate.
+#[derive(Debug, thiserror::Error)]
+pub enum CandidateError {
+    /// The files cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// They do not make a valid policy.
+    #[error("{diagnostics}")]
+    Invalid {
+        /// What is wrong.
+        diagnostics: Diagnostics,
+        /// In which texts.
+        sources: Sources,
+    },
+}
+
+impl CandidateError {
+    /// What is wrong, for the control API.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        match self {
+            Self::Read(_) => Vec::new(),
+            Self::Invalid { diagnostics, sources } => report(diagnostics, sources),
+        }
+    }
+
+    /// What is wrong, for a terminal or a log.
+    pub fn render(&self) -> String {
+        match self {
+            Self::Read(error) => error.to_string(),
+            Self::Invalid { diagnostics, sources } => diagnostics.render(sources, Style::Plain),
+        }
+    }
+}
+
+/// Reads, resolves and compiles what lies in the directory. Takes slots for new names; if there are
+/// none left, those of names that `live` policies do not have are freed.
+pub fn read(
+    directory: &Path,
+    gateway: &Gateway,
+    capacity: &Capacity,
+    slots: &mut Slots,
+    live: Option<&Names>,
+) -> Result<Candidate, CandidateError> {
+    let sources = Sources::read(directory)?;
+    let Resolved { policy, warnings } = match resolve(&sources, &ports(gateway)) {
+        Ok(resolved) => resolved,
+        Err(diagnostics) => return Err(CandidateError::Invalid { diagnostics, sources }),
+    };
+    let mut compiled = compile(&policy, slots, seed(), capacity);
+    if let (Err(CompileError::Slots { .. }), Some(live)) = (&compiled, live) {
+        slots.reclaim(&[live]);
+        compiled = compile(&policy, slots, seed(), capacity);
+    }
+    match compiled {
+        Ok(image) => {
+            let warnings = report(&warnings, &sources);
+            Ok(Candidate { sources, policy, image, warnings })
+        }
+        Err(error) => {
+            let diagnostics = firewall_policy::Diagnostic::from(error).into();
+            Err(CandidateError::Invalid { diagnostics, sources })
+        }
+    }
+}
+
+/// The gateway's ports, as policies name them.
+pub fn ports(gateway: &Gateway) -> Ports {
+    Ports::paired(gateway.ports().map(|(index, port)| {
+        let peer: Port = Gateway::peer(index);
+        (port.name.clone(), Some(peer))
+    }))
+}
+
+/// 64 bits that nobody outside can know: the keys of the hash tables' own hasher come from the
+/// kernel's random numbers.
+fn seed() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}
+
+/// Findings, for the control API.
+pub fn report(diagnostics: &Diagnostics, sources: &Sources) -> Vec<Diagnostic> {
+    let records = diagnostics.records(sources).into_iter().zip(diagnostics.iter());
+    let number = |number: Option<usize>| number.and_then(|number| u32::try_from(number).ok());
+    let records = records.map(|(record, diagnostic)| Diagnostic {
+        severity: match record.severity {
+            firewall_policy::Severity::Error => Severity::Error,
+            firewall_policy::Severity::Warning => Severity::Warning,
+        },
+        code: record.code.to_string(),
+        message: record.message,
+        file: record.file,
+        line: number(record.line),
+        column: number(record.column),
+        help: record.help,
+        rendered: Some(firewall_policy::diagnostic::render(
+            std::slice::from_ref(diagnostic),
+            sources,
+            Style::Plain,
+        )),
+    });
+    records.collect()
+}

@@ -1,0 +1,96 @@
+//! Asks an image in host memory what it would say of flows that are live in the kernel: the same
+//! code over the same bytes, so there is no second opinion.
+
+use std::sync::Arc;
+
+use firewall_common::abi::{NodeState, Publication, Stop, SubnetworkState, Timeouts};
+use firewall_common::decide::{Moment, Note, Question};
+use firewall_common::flow::{Flow, FlowKey, Sender};
+use firewall_common::image::Line;
+use firewall_common::tables::Full;
+use firewall_common::{DropReason, Generation, NodeSlot, Port, SubnetworkSlot, Tables, Ticks};
+use firewall_policy::Image;
+
+use super::maps::Maps;
+use crate::config::Gateway;
+
+/// An image, with the standings that the kernel has.
+pub struct Ask<'a> {
+    maps: Arc<Maps>,
+    image: &'a Image,
+    port: Port,
+    now: Ticks,
+}
+
+impl<'a> Ask<'a> {
+    /// Of that image.
+    pub fn new(maps: Arc<Maps>, image: &'a Image, now: Ticks) -> Self {
+        Self { maps, image, port: Port(0), now }
+    }
+
+    /// What the image says of a live flow, stops left out: how its next frame from the initiator
+    /// would fare.
+    pub fn flow(&mut self, key: &FlowKey, flow: &Flow) -> Result<(), DropReason> {
+        let initiator = flow.state().initiator();
+        let signature = flow.side(initiator);
+        self.port = signature.port();
+        let moment = Moment { stop: Stop::None, half: 0, generation: Generation(0), now: self.now };
+        let mut note = Note { key: *key, sender: initiator, signature, moment, ..Note::default() };
+        let question = match initiator {
+            Sender::Low => Question::FlowOpenedByLow,
+            Sender::High => Question::FlowOpenedByHigh,
+        };
+        self.consult(&mut note, question)
+    }
+}
+
+impl Tables for Ask<'_> {
+    fn port(&self) -> Port {
+        self.port
+    }
+
+    fn peer(&self) -> Port {
+        Gateway::peer(self.port)
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        Timeouts::default()
+    }
+
+    fn control(&self) -> Option<(Stop, Publication)> {
+        None
+    }
+
+    fn line(&self, _half: u32, line: u32) -> Option<&Line> {
+        self.image.lines.get(line as usize)
+    }
+
+    fn node(&self, node: NodeSlot) -> Option<&NodeState> {
+        self.maps.nodes.get(node.0 as usize)
+    }
+
+    fn subnetwork(&self, _subnetwork: SubnetworkSlot) -> Option<&SubnetworkState> {
+        static RUNNING: SubnetworkState = SubnetworkState::running();
+        Some(&RUNNING)
+    }
+
+    fn flow(&self, _key: &FlowKey) -> Option<&Flow> {
+        None
+    }
+
+    fn half_open(&self, _key: &FlowKey) -> Option<&Flow> {
+        None
+    }
+
+    fn insert(&self, _key: &FlowKey, _flow: &Flow) -> Result<(), Full> {
+        Err(Full)
+    }
+
+    fn insert_half_open(&self, _key: &FlowKey, _flow: &Flow) -> Result<(), Full> {
+        Err(Full)
+    }
+
+    fn remove(&self, _key: &FlowKey) {}
+
+    fn remove_half_open(&self, _key: &FlowKey) {}
+}
