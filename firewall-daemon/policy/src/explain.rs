@@ -201,11 +201,11 @@ pub fn explain(
 ) -> Result<Explanation, ExplainError> {
     let [from, to] = [question.from, question.to].map(|id| policy.node(id));
     let application = policy.application(question.application);
-    let asker = Asker { policy, names, memory, now };
+    let asker = Asker { names, memory, now };
     let mut found: Vec<(Fate, Vec<Family>)> = Vec::new();
     let mut families = Vec::new();
     for family in [Family::Ipv4, Family::Ipv6] {
-        let ends = (asker.end(from, family), asker.end(to, family));
+        let ends = (end(policy, from, family), end(policy, to, family));
         let (Some(from), Some(to)) = ends else { continue };
         families.push(family);
         let mut fates = Vec::new();
@@ -314,6 +314,36 @@ const fn protocol_name(protocol: Protocol) -> &'static str {
     }
 }
 
+/// The first frame of such a flow, in each address family that both nodes have; with the port of the
+/// gateway that it comes in on. For echo the port number means nothing.
+pub fn openings(
+    policy: &Policy,
+    from: NodeId,
+    to: NodeId,
+    protocol: Protocol,
+    port: u16,
+) -> Vec<(Port, Vec<u8>)> {
+    let [from, to] = [from, to].map(|id| policy.node(id));
+    let frames = [Family::Ipv4, Family::Ipv6].into_iter().filter_map(|family| {
+        let (from, to) = (end(policy, from, family)?, end(policy, to, family)?);
+        Some((from.port, frame::opening(&from, &to, protocol, port)?))
+    });
+    frames.collect()
+}
+
+/// How a node looks on the wire, if it has an address of that family.
+fn end(policy: &Policy, node: &Node, family: Family) -> Option<End> {
+    let is_wanted = |address: &IpAddr| address.is_ipv4() == (family == Family::Ipv4);
+    let address = node.addresses.iter().map(|&address| address.into()).find(is_wanted)?;
+    let subnetwork = policy.subnetwork(node.subnetwork);
+    let mac = match node.mac {
+        MacBinding::Exact(mac) => mac,
+        MacBinding::Router => subnetwork.routers.first().copied().unwrap_or_default(),
+        MacBinding::Any => ANYBODY,
+    };
+    Some(End { address, mac, vlan: subnetwork.vlan, port: subnetwork.port })
+}
+
 /// What becomes of a flow.
 #[derive(PartialEq)]
 struct Fate {
@@ -324,26 +354,12 @@ struct Fate {
 }
 
 struct Asker<'a> {
-    policy: &'a Policy,
     names: &'a Names,
     memory: &'a Memory,
     now: Ticks,
 }
 
 impl Asker<'_> {
-    /// How a node looks on the wire, if it has an address of that family.
-    fn end(&self, node: &Node, family: Family) -> Option<End> {
-        let is_wanted = |address: &IpAddr| address.is_ipv4() == (family == Family::Ipv4);
-        let address = node.addresses.iter().map(|&address| address.into()).find(is_wanted)?;
-        let subnetwork = self.policy.subnetwork(node.subnetwork);
-        let mac = match node.mac {
-            MacBinding::Exact(mac) => mac,
-            MacBinding::Router => subnetwork.routers.first().copied().unwrap_or_default(),
-            MacBinding::Any => ANYBODY,
-        };
-        Some(End { address, mac, vlan: subnetwork.vlan, port: subnetwork.port })
-    }
-
     /// Ports that fare alike share an entry.
     fn ask(
         &self,
