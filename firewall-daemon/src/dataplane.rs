@@ -249,8 +249,10 @@ impl DataPlane {
 }
 
 fn redirect(maps: &Maps, port: Port, interface: u32) -> io::Result<()> {
-    // SAFETY: DEVMAP takes a four-byte key and, of its value, four bytes.
-    unsafe { sys::map_update(maps.ports.as_fd(), &u32::from(port.0), &interface) }
+    // `struct bpf_devmap_val`: the interface, and no program behind it.
+    let value = [interface, 0];
+    // SAFETY: the key is four bytes, the value eight.
+    unsafe { sys::map_update(maps.ports.as_fd(), &u32::from(port.0), &value) }
 }
 
 /// How large the maps are under that configuration.

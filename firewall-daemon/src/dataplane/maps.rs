@@ -72,7 +72,7 @@ impl Sizes {
             shape(map::EVENTS, 0, 0, self.events),
             shape(map::EVENT_STATE, 4, size::<abi::EventState>(), 1),
             shape(map::SCRATCH, 4, size::<firewall_common::Note>(), 1),
-            shape(map::PORTS, 4, 4, abi::PORTS),
+            shape(map::PORTS, 4, 8, abi::PORTS),
         ]
     }
 }
