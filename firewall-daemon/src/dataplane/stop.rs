@@ -293,24 +293,48 @@ pub enum DirectError {
     SetAside(#[source] std::io::Error),
 }
 
+impl DirectError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Stop(StopError::NotLatched(error) | StopError::StillLatched(error)) => {
+                Some(error.hint().to_owned())
+            }
+            Self::Stop(StopError::NotStored) | Self::Maps(_) => Some(
+                "pull the cable of the subnetwork, or `ip link set IFACE down` on a port of the \
+                 gateway"
+                    .to_owned(),
+            ),
+            Self::NoPins { .. } => {
+                Some("if the gateway should be guarding, look whether --config is right".to_owned())
+            }
+            Self::UnknownSubnetwork { .. } => {
+                Some("without --subnetwork everything is stopped".to_owned())
+            }
+            Self::SetAside(_) => Some("make the state directory writable".to_owned()),
+        }
+    }
+}
+
 /// Stops without the daemon: latches, then writes the pinned maps of every layout that is there. A
-/// damaged latch is set aside; since nobody knows what it held, everything is stopped then.
+/// latch that cannot be read is set aside; since nobody knows what it held, everything is stopped
+/// then. Returns what was stopped, too.
 pub fn direct(
     state_directory: &Path,
     bpf_directory: &Path,
     subnetwork: Option<&str>,
     stop: &LatchedStop,
-) -> Result<Outcome, DirectError> {
+) -> Result<(Outcome, Option<String>), DirectError> {
     let begun = Instant::now();
     let latch = Latch::new(state_directory);
-    let (mut latched, subnetwork) = match latch.read() {
-        Ok(latched) => (latched, subnetwork),
+    let (mut latched, subnetwork, readable) = match latch.read() {
+        Ok(latched) => (latched, subnetwork, Ok(())),
         Err(LatchError::Damaged { .. }) => {
-            latch.set_aside().map_err(DirectError::SetAside)?;
-            (Latched::default(), None)
+            let aside = latch.set_aside().map(drop).map_err(DirectError::SetAside);
+            (Latched::default(), None, aside)
         }
         Err(error @ (LatchError::Read { .. } | LatchError::Write { .. })) => {
-            return Err(StopError::NotLatched(error).into());
+            (Latched::default(), None, Err(StopError::NotLatched(error).into()))
         }
     };
     match subnetwork {
@@ -319,7 +343,10 @@ pub fn direct(
             latched.subnetworks.insert(name.to_owned(), stop.clone());
         }
     }
-    let written = latch.write(&latched);
+    // Whatever the disk says: the kernel is told.
+    let written = readable.and_then(|()| {
+        latch.write(&latched).map_err(|error| DirectError::Stop(StopError::NotLatched(error)))
+    });
     let pins = Pins::new(bpf_directory);
     let directories = pins.all_maps().unwrap_or_default();
     if directories.is_empty() {
@@ -350,8 +377,9 @@ pub fn direct(
         }
         effective = stop.level;
     }
-    written.map_err(|error| DirectError::Stop(StopError::NotLatched(error)))?;
+    written?;
     let took = begun.elapsed();
     let since = Some(stop.order.since.clone());
-    Ok(Outcome { latched: stop.level, effective, since, took })
+    let outcome = Outcome { latched: stop.level, effective, since, took };
+    Ok((outcome, subnetwork.map(ToOwned::to_owned)))
 }
