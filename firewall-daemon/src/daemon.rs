@@ -101,6 +101,11 @@ impl Daemon {
         })
     }
 
+    /// Guards the ports: see [`DataPlane::attach`].
+    pub fn attach(&self) -> Result<(), OpenError> {
+        self.plane().data.attach()
+    }
+
     /// The events of this daemon's life.
     pub fn events(&self) -> &Arc<EventLog> {
         &self.events

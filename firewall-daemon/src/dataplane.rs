@@ -29,8 +29,9 @@ use firewall_common::abi::Publication;
 use firewall_common::{Generation, Port};
 use firewall_policy::{Capacity, Image};
 
-use self::attach::{AttachError, Attached, Target};
+use self::attach::{AttachError, Target};
 use self::clock::Clock;
+use self::interface::Interface;
 use self::latch::{Latch, LatchError};
 use self::load::{Constants, LoadError};
 use self::maps::{Maps, MapsError, Sizes};
@@ -123,19 +124,18 @@ pub struct GuardedPort {
     pub interface: String,
     /// Where the program is to run.
     pub xdp: Xdp,
-    /// The program.
-    pub program: OwnedFd,
-    /// The link.
-    pub attached: Attached,
+    program: OwnedFd,
 }
 
 /// The kernel's side of the gateway.
 pub struct DataPlane {
+    pins: Pins,
     directory: PathBuf,
     maps: Arc<Maps>,
     ports: Vec<GuardedPort>,
     slots: Slots,
     clock: Clock,
+    attached: bool,
 }
 
 impl DataPlane {
@@ -163,20 +163,45 @@ impl DataPlane {
                 events_per_tick: EVENTS_PER_TICK,
             };
             let program = load::program(&directory, &sizes, &constants)?.cordon;
-            ports.push((index, port, program));
-        }
-        // Every program is accepted: only now is anything attached.
-        let mut guarded = Vec::new();
-        for (index, port, program) in ports {
             let (name, interface) = (port.name.clone(), port.interface.clone());
-            let target = Target { port: &name, index, interface: &interface, xdp: port.xdp };
-            let attached = attach::attach(&target, &program, &pins)?;
-            redirect(&maps, index, attached.interface_index)
-                .map_err(|source| OpenError::Redirect { port: name.clone(), source })?;
-            guarded.push(GuardedPort { name, interface, xdp: port.xdp, program, attached });
+            ports.push(GuardedPort { name, interface, xdp: port.xdp, program });
         }
         let slots = Slots::new(Arc::clone(&maps));
-        Ok((Self { directory, maps, ports: guarded, slots, clock }, stopper))
+        let mut plane = Self { pins, directory, maps, ports, slots, clock, attached: false };
+        if plane.publication().armed || plane.pins.linked_ports().unwrap_or_default().is_empty() {
+            plane.attach()?;
+        }
+        Ok((plane, stopper))
+    }
+
+    /// Makes every port's program guard it, and forgets maps of other sizes or layouts, if there
+    /// are any. [`DataPlane::open`] has done so already, unless the maps are fresh and programs
+    /// with other maps guard the ports: those go on until an image is published for ours.
+    pub fn attach(&mut self) -> Result<(), OpenError> {
+        if self.attached {
+            return Ok(());
+        }
+        for (index, port) in (0..).map(Port).zip(&self.ports) {
+            let Some(interface) = Interface::new(&port.interface).index() else {
+                let (port, interface) = (port.name.clone(), port.interface.clone());
+                return Err(AttachError::NoInterface { port, interface }.into());
+            };
+            redirect(&self.maps, index, interface)
+                .map_err(|source| OpenError::Redirect { port: port.name.clone(), source })?;
+        }
+        for port in &self.ports {
+            let target = Target { port: &port.name, interface: &port.interface, xdp: port.xdp };
+            attach::attach(&target, &port.program, &self.pins)?;
+        }
+        for other in self.pins.all_maps().unwrap_or_default() {
+            if other != self.directory
+                && let Err(error) = pins::remove_directory(&other)
+            {
+                tracing::warn!(%error, directory = %other.display(), "cannot remove old maps");
+            }
+        }
+        self.attached = true;
+        Ok(())
     }
 
     /// The maps, for those who read.
@@ -268,7 +293,7 @@ pub fn capacity(config: &Config) -> Capacity {
 }
 
 /// Whether a port's pinned link holds that interface.
-pub fn is_guarded(bpf_directory: &Path, port: &str, interface: &interface::Interface) -> bool {
+pub fn is_guarded(bpf_directory: &Path, port: &str, interface: &Interface) -> bool {
     let link = sys::open_pin(&Pins::new(bpf_directory).link(port));
     let holds = link.and_then(|link| sys::link_info(link.as_fd())).map(|link| link.interface);
     holds.is_ok_and(|index| index != 0 && interface.index() == Some(index))

@@ -165,6 +165,10 @@ async fn serve(config: Config) -> Result<(), Ending> {
     })?;
     let daemon = Arc::new(daemon);
     first_policy(&daemon)?;
+    daemon.attach().map_err(|error| {
+        let hint = error.hint();
+        failed(&error, Some(hint))
+    })?;
     let ring = daemon.ring().map_err(|error| failed(&error, None))?;
     daemon.events().record(EventKind::Start, |event| {
         event.message = Some(format!("cordond {} started", env!("CARGO_PKG_VERSION")));

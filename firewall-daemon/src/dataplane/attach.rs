@@ -4,20 +4,10 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use firewall_common::Port;
-
 use super::interface::{Interface, VlanStripping};
 use super::pins::Pins;
 use super::sys::{self, XdpFlags};
 use crate::config::Xdp;
-
-/// A port, guarded.
-pub struct Attached {
-    /// The link; pinned, so that dropping it changes nothing.
-    pub link: OwnedFd,
-    /// The interface it is attached to.
-    pub interface_index: u32,
-}
 
 /// Why a port is not guarded.
 #[derive(Debug, thiserror::Error)]
@@ -109,8 +99,6 @@ impl AttachError {
 pub struct Target<'a> {
     /// The port's name.
     pub port: &'a str,
-    /// Its index.
-    pub index: Port,
     /// The interface's name.
     pub interface: &'a str,
     /// Where the program is to run.
@@ -119,11 +107,7 @@ pub struct Target<'a> {
 
 /// Makes the program guard the port. A link that is pinned and still holds the interface gets the
 /// program swapped, with no frame unseen between; otherwise a new link is made and pinned.
-pub fn attach(
-    target: &Target<'_>,
-    program: &OwnedFd,
-    pins: &Pins,
-) -> Result<Attached, AttachError> {
+pub fn attach(target: &Target<'_>, program: &OwnedFd, pins: &Pins) -> Result<(), AttachError> {
     let Target { port, interface: name, .. } = *target;
     let (port, interface) = (port.to_owned(), name.to_owned());
     let failed = |what| {
@@ -153,8 +137,7 @@ pub fn attach(
     if information.program != ours.id || information.interface != index {
         return Err(AttachError::NotOurs { port, interface });
     }
-    device.prepare().map_err(failed("bring up"))?;
-    Ok(Attached { link, interface_index: index })
+    device.prepare().map_err(failed("bring up"))
 }
 
 /// The pinned link, if it still holds that interface, with its program swapped. A pin that has lost

@@ -50,6 +50,25 @@ pub struct Latched {
     pub nodes: BTreeMap<String, Order>,
 }
 
+impl Latched {
+    /// Enters a stop, unless a stricter one is there. Returns since when the one in force is.
+    pub fn tighten(&mut self, subnetwork: Option<&str>, stop: &LatchedStop) -> String {
+        let before = match subnetwork {
+            None => self.everything.as_ref(),
+            Some(name) => self.subnetworks.get(name),
+        };
+        let stop = before.filter(|before| before.level > stop.level).unwrap_or(stop).clone();
+        let since = stop.order.since.clone();
+        match subnetwork {
+            None => self.everything = Some(stop),
+            Some(name) => {
+                self.subnetworks.insert(name.to_owned(), stop);
+            }
+        }
+        since
+    }
+}
+
 /// Why the latch cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LatchError {
@@ -218,6 +237,17 @@ mod tests {
             fs::write(&latch.path, &good[..place]).unwrap();
             assert!(latch.read().is_err(), "cut to {place} bytes");
         }
+    }
+
+    #[test]
+    fn a_stop_never_loosens_a_stricter_one() {
+        let mut stopped = latched();
+        let ordinary = LatchedStop { level: StopLevel::Ordinary, order: order("again") };
+        stopped.tighten(None, &ordinary);
+        assert_eq!(stopped.everything, latched().everything);
+        let hard = LatchedStop { level: StopLevel::Hard, ..ordinary };
+        stopped.tighten(Some("radiology"), &hard);
+        assert_eq!(stopped.subnetworks["radiology"], hard);
     }
 
     #[test]

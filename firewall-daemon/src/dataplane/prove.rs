@@ -14,6 +14,7 @@ use firewall_policy::diagnostic::Place;
 use firewall_policy::model::{Expectation, Expected, Protocol};
 use firewall_policy::{Image, Policy, Sources, explain};
 
+use super::interface::Interface;
 use super::load::{self, Constants, LoadError};
 use super::maps::{Maps, MapsError};
 use super::pins::{self, Pins, PinsError};
@@ -117,7 +118,7 @@ impl Prover {
         }
         let maps = Maps::open(&directory, sizes)?;
         for (port, guarded) in (0..).map(Port).zip(plane.ports()) {
-            let interface = guarded.attached.interface_index;
+            let interface = Interface::new(&guarded.interface).index().unwrap_or(0);
             redirect(&maps, port, interface).map_err(ProveError::Run)?;
         }
         // Every node is taken as authenticated: the expectations are about the policy.
