@@ -495,17 +495,25 @@ fn authorise<T: Tables + ?Sized>(
     Ok(())
 }
 
-/// Whether who reports an error is a router of the subnetwork beyond, or a node that speaks for
-/// itself.
+/// Whether who reports an error is a node that speaks for itself, or a router of the subnetwork
+/// beyond with an address that is no node's: not even a router reports in another node's name.
 #[inline(always)]
 fn report<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(), DropReason> {
+    match tables.identify(note, Role::Source) {
+        Ok(()) => return Ok(()),
+        Err(DropReason::UnknownSource) => {}
+        Err(reason) if note.source.party.is_node() => return Err(reason),
+        // A router has addresses in more networks than the one it sends from.
+        Err(_) => {}
+    }
     let Some(view) = View::new(tables, note) else {
         return Err(DropReason::NotArmed);
     };
     if view.is_router(note.grant.to, note.signature.source()) {
-        return Ok(());
+        Ok(())
+    } else {
+        Err(DropReason::UnknownSource)
     }
-    tables.identify(note, Role::Source)
 }
 
 /// The earlier of two lease ends as a flow keeps it: never 0 unless neither has one, and never so
@@ -604,11 +612,13 @@ where
     let (initiator, responder) = flow.subnetworks();
     let (near, beyond) =
         if from_initiator { (initiator, responder) } else { (responder, initiator) };
-    if far.source() != note.signature.source() {
-        // Neither the flow's own far end nor, if it is not a router, a node that speaks for itself.
-        note.query = network.source;
-        note.grant.to = beyond;
-        tables.consult(note, Question::Report)?;
+    note.query = network.source;
+    note.grant.to = beyond;
+    match tables.consult(note, Question::Report) {
+        Ok(()) => {}
+        // The policy names no router there, but the flow goes through this one.
+        Err(DropReason::UnknownSource) if far.source() == note.signature.source() => {}
+        Err(reason) => return Err(reason),
     }
     Ok(Passage {
         reason: PassReason::Related,
