@@ -25,10 +25,11 @@ use crate::dataplane::clock::Clock;
 use crate::dataplane::interface::{Interface, VlanStripping};
 use crate::dataplane::latch::{LatchedStop, Order};
 use crate::dataplane::maps::Maps;
-use crate::dataplane::prove::{self, Prover};
+use crate::dataplane::prove;
 use crate::dataplane::read::{self, Table};
 use crate::dataplane::ring::Ring;
 use crate::dataplane::stop::{Outcome, Scope, StopError, Stopper};
+use crate::dataplane::trial::Trial;
 use crate::dataplane::{self, ActivateError, DataPlane, OpenError};
 use crate::events::{self, EventLog};
 use crate::report;
@@ -57,7 +58,7 @@ pub struct Daemon {
 /// What only a reload changes.
 struct Plane {
     data: DataPlane,
-    prover: Option<Prover>,
+    trial: Option<Trial>,
 }
 
 /// The policy in force.
@@ -93,7 +94,7 @@ impl Daemon {
             stopper,
             maps: data.maps(),
             clock: data.clock(),
-            plane: Mutex::new(Plane { data, prover: None }),
+            plane: Mutex::new(Plane { data, trial: None }),
             active: RwLock::new(Arc::new(active)),
             events: Arc::default(),
             started: (Timestamp::now(), Instant::now()),
@@ -131,7 +132,7 @@ impl Daemon {
             before.policy.as_ref().map(|_| &before.names),
         )?;
         prove::expectations(
-            &mut plane.prover,
+            &mut plane.trial,
             &self.config,
             &plane.data,
             &policy,

@@ -17,6 +17,7 @@ pub mod ring;
 pub mod slots;
 pub mod stop;
 pub mod sys;
+pub mod trial;
 
 use std::fs;
 use std::io;
@@ -278,6 +279,15 @@ fn redirect(maps: &Maps, port: Port, interface: u32) -> io::Result<()> {
     let value = [interface, 0];
     // SAFETY: the key is four bytes, the value eight.
     unsafe { sys::map_update(maps.ports.as_fd(), &u32::from(port.0), &value) }
+}
+
+/// Measures the kernel's tick with a clock program of its own, for those who have no data plane.
+pub fn measure_clock(config: &Config) -> Result<Clock, OpenError> {
+    let sizes = sizes(config);
+    let pins = Pins::new(&config.bpf.directory);
+    pins.prepare(&sizes)?;
+    let clock = load::clock(&pins.maps(&sizes), &sizes)?;
+    Clock::measure(clock.as_fd()).map_err(OpenError::Clock)
 }
 
 /// How large the maps are under that configuration.

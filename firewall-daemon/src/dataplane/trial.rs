@@ -1,0 +1,163 @@
+//! The real program on a second set of maps that no port knows: for expectations, and for tests.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use firewall_common::Port;
+use firewall_common::abi::{Publication, Stop};
+use firewall_common::{Generation, NodeSlot, SubnetworkSlot, Ticks};
+use firewall_policy::Image;
+
+use super::clock::Clock;
+use super::interface::Interface;
+use super::load::{self, Constants, LoadError};
+use super::maps::{Maps, MapsError};
+use super::pins::{self, Pins, PinsError};
+use super::{redirect, sizes, stop, sys};
+use crate::config::{Config, Gateway};
+
+/// `XDP_REDIRECT`: the only action that lets a frame cross.
+pub const XDP_REDIRECT: u32 = 4;
+
+/// The program, loaded a second time for every port, on maps of its own.
+pub struct Trial {
+    maps: Arc<Maps>,
+    programs: HashMap<Port, OwnedFd>,
+}
+
+/// Why there is no trial.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// The directory for the second set of maps cannot be made.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
+    /// The program did not load a second time.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The second set of maps cannot be used.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+    /// The ways out of the ports cannot be set.
+    #[error("cannot redirect: {0}")]
+    Redirect(#[source] io::Error),
+}
+
+/// So that several trials of one process keep apart.
+static TRIALS: AtomicU32 = AtomicU32::new(0);
+
+impl Trial {
+    /// Loads the program for every port of the configuration, whose interfaces must exist. Every
+    /// node is taken as authenticated.
+    pub fn new(config: &Config, clock: Clock) -> Result<Self, TrialError> {
+        let sizes = sizes(config);
+        let pins = Pins::new(&config.bpf.directory);
+        pins.prepare(&sizes)?;
+        let number = TRIALS.fetch_add(1, Ordering::Relaxed);
+        let directory = pins.directory().join(format!("trial-{}-{number}", std::process::id()));
+        // A daemon of our number that was killed may have left it.
+        let _ = pins::remove_directory(&directory);
+        fs::create_dir(&directory)
+            .map_err(|source| PinsError::Io { path: directory.clone(), source })?;
+        let loaded = Self::load(config, clock, &directory);
+        // The maps live on in our descriptors; the pins were only the way to them.
+        if let Err(error) = pins::remove_directory(&directory) {
+            tracing::warn!(%error, "cannot remove the pins of the trial maps");
+        }
+        loaded
+    }
+
+    fn load(
+        config: &Config,
+        clock: Clock,
+        directory: &std::path::Path,
+    ) -> Result<Self, TrialError> {
+        let sizes = sizes(config);
+        let mut programs = HashMap::new();
+        for (port, _) in config.gateway.ports() {
+            let constants = Constants {
+                port,
+                peer: Gateway::peer(port),
+                timeouts: load::timeouts(clock),
+                events_per_tick: 0,
+            };
+            programs.insert(port, load::program(directory, &sizes, &constants)?.cordon);
+        }
+        let maps = Maps::open(directory, sizes)?;
+        for (port, named) in config.gateway.ports() {
+            let interface = Interface::new(&named.interface).index().unwrap_or(0);
+            redirect(&maps, port, interface).map_err(TrialError::Redirect)?;
+        }
+        for node in &*maps.nodes {
+            node.set_lease_end(Ticks(u64::MAX >> 1));
+        }
+        Ok(Self { maps: Arc::new(maps), programs })
+    }
+
+    /// Puts an image in force.
+    pub fn install(&self, image: &Image) {
+        for (place, line) in self.maps.image.iter().zip(&image.lines) {
+            for (word, value) in place.0.iter().zip(line.0) {
+                word.store(value, Ordering::Relaxed);
+            }
+        }
+        let Publication { generation, .. } = stop::publication(&self.maps);
+        let generation = Generation(generation.0.wrapping_add(1));
+        let publication = Publication { half: 0, armed: true, generation };
+        self.maps.control().publication.store(publication.encode());
+    }
+
+    /// Runs a port's program over a frame: the kernel's action, and the frame as it would leave.
+    pub fn run(&self, port: Port, frame: &[u8]) -> io::Result<(u32, Vec<u8>)> {
+        let program = self.programs.get(&port).ok_or(io::ErrorKind::NotFound)?;
+        sys::test_run(program.as_fd(), frame)
+    }
+
+    /// A port's program.
+    pub fn program(&self, port: Port) -> Option<&OwnedFd> {
+        self.programs.get(&port)
+    }
+
+    /// The maps, for those who read.
+    pub fn maps(&self) -> &Arc<Maps> {
+        &self.maps
+    }
+
+    /// Stops everything, or lets it go on.
+    pub fn stop(&self, stop: Stop) {
+        self.maps.control().stop.store(stop.encode());
+    }
+
+    /// Stops a subnetwork, or lets it go on.
+    pub fn stop_subnetwork(&self, subnetwork: SubnetworkSlot, stop: Stop) {
+        if let Some(state) = self.maps.subnetworks.get(usize::from(subnetwork.0)) {
+            state.stop.store(stop.encode());
+        }
+        stop::bump(&self.maps);
+    }
+
+    /// Isolates a node, or lets it back.
+    pub fn isolate(&self, node: NodeSlot, isolated: bool) {
+        if let Some(state) = self.maps.nodes.get(node.0 as usize) {
+            state.set_isolated(isolated);
+        }
+        stop::bump(&self.maps);
+    }
+
+    /// Grants a lease until that tick, or ends it (0).
+    pub fn grant(&self, node: NodeSlot, end: Ticks) {
+        if let Some(state) = self.maps.nodes.get(node.0 as usize) {
+            state.set_lease_end(end);
+        }
+        stop::bump(&self.maps);
+    }
+
+    /// Takes away the way out of a port.
+    pub fn unplug(&self, port: Port) -> io::Result<()> {
+        // SAFETY: the key is four bytes.
+        unsafe { sys::map_delete(self.maps.ports.as_fd(), &u32::from(port.0)) }.map(drop)
+    }
+}
