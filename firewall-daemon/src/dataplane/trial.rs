@@ -15,7 +15,7 @@ use firewall_policy::Image;
 use super::clock::Clock;
 use super::interface::Interface;
 use super::load::{self, Constants, LoadError};
-use super::maps::{Maps, MapsError};
+use super::maps::{Maps, MapsError, Sizes};
 use super::pins::{self, Pins, PinsError};
 use super::{redirect, sizes, stop, sys};
 use crate::config::{Config, Gateway};
@@ -46,6 +46,14 @@ pub enum TrialError {
     Redirect(#[source] io::Error),
 }
 
+/// As large as the configuration's for nodes and rules; flows come one at a time.
+fn trial_sizes(config: &Config) -> Sizes {
+    let sizes = sizes(config);
+    Sizes { flows: sizes.flows.min(TRIAL_FLOWS), flows_new: TRIAL_FLOWS, events: 4096, ..sizes }
+}
+
+const TRIAL_FLOWS: u32 = 1024;
+
 /// So that several trials of one process keep apart.
 static TRIALS: AtomicU32 = AtomicU32::new(0);
 
@@ -53,9 +61,9 @@ impl Trial {
     /// Loads the program for every port of the configuration, whose interfaces must exist. Every
     /// node is taken as authenticated.
     pub fn new(config: &Config, clock: Clock) -> Result<Self, TrialError> {
-        let sizes = sizes(config);
+        let sizes = trial_sizes(config);
         let pins = Pins::new(&config.bpf.directory);
-        pins.prepare(&sizes)?;
+        pins.prepare(&sizes(config))?;
         let number = TRIALS.fetch_add(1, Ordering::Relaxed);
         let directory = pins.directory().join(format!("trial-{}-{number}", std::process::id()));
         // A daemon of our number that was killed may have left it.
@@ -75,7 +83,7 @@ impl Trial {
         clock: Clock,
         directory: &std::path::Path,
     ) -> Result<Self, TrialError> {
-        let sizes = sizes(config);
+        let sizes = trial_sizes(config);
         let mut programs = HashMap::new();
         for (port, _) in config.gateway.ports() {
             let constants = Constants {
