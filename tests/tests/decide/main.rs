@@ -1,0 +1,12 @@
+//! The decision, frame by frame, over a compiled policy in host memory: tables of rows, the verdict
+//! first. What leaves is written `opened out 120`: the reason, and the tag on the way out.
+
+mod arbitrary;
+mod datagrams;
+mod errors;
+mod fixture;
+mod frames;
+mod neighbours;
+mod reasons;
+mod standing;
+mod tcp;

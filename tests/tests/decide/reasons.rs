@@ -1,0 +1,116 @@
+//! Every drop reason that the decision can give, each from a frame of its own.
+
+use std::collections::BTreeSet;
+
+use firewall_common::DropReason;
+use firewall_common::abi::Stop;
+use firewall_policy::explain::{Memory, Sizes};
+
+use crate::fixture::*;
+
+fn syn() -> Tcp {
+    tcp(40000, 104).syn()
+}
+
+fn v4() -> Ipv4 {
+    ipv4(CT4, PACS4)
+}
+
+fn stopped(world: &World) -> Arrival {
+    world.memory.stop(Stop::Ordinary);
+    inside(ct() / v4() / syn())
+}
+
+fn stopped_subnetwork(world: &World) -> Arrival {
+    world.stop_subnetwork("radiology", Stop::Ordinary);
+    inside(ct() / v4() / syn())
+}
+
+fn isolated(world: &World) -> Arrival {
+    world.memory.isolate(world.node("ct"), true);
+    inside(ct() / v4() / syn())
+}
+
+fn lease_expired(world: &World) -> Arrival {
+    world.memory.grant(world.node("workstation"), world.now());
+    no_lease(world)
+}
+
+fn no_lease(_: &World) -> Arrival {
+    let to_pacs = ipv4(WORKSTATION4, PACS4) / tcp(40000, 443).syn();
+    inside(eth(WORKSTATION, ROUTER) / vlan(120) / to_pacs)
+}
+
+#[test]
+fn every_reason_that_the_decision_can_give_is_given() {
+    let frames: Vec<(DropReason, fn(&World) -> Arrival)> = vec![
+        (DropReason::Stopped, stopped),
+        (DropReason::StoppedSubnetwork, stopped_subnetwork),
+        (DropReason::Isolated, isolated),
+        (DropReason::Truncated, |_| inside((ct() / v4() / syn()).truncated(30))),
+        (DropReason::Ethertype, |_| inside(eth(CT, ROUTER).ethertype(0x8847) / payload([0; 46]))),
+        (DropReason::Vlan, |_| inside(eth(CT, ROUTER) / vlan(0) / v4() / syn())),
+        (DropReason::MacSource, |_| inside(eth(Mac::BROADCAST, ROUTER) / vlan(120) / v4() / syn())),
+        (DropReason::ArpSpoof, |_| inside(ct() / arp_request(CT, MR4, "10.20.0.1"))),
+        (DropReason::ArpTarget, |_| inside(ct() / arp_request(CT, CT4, MR4))),
+        (DropReason::NdSpoof, |_| {
+            inside(ct() / ipv6(CT6, PACS6).hop_limit(64) / neighbour_solicitation(PACS6))
+        }),
+        (DropReason::IpHeader, |_| inside(ct() / v4().ttl(0) / syn())),
+        (DropReason::IpOptions, |_| inside(ct() / v4().options([1]) / syn())),
+        (DropReason::IpSource, |_| inside(ct() / ipv4("127.0.0.1", PACS4) / syn())),
+        (DropReason::IpDestination, |_| inside(ct() / ipv4(CT4, "240.0.0.1") / syn())),
+        (DropReason::ExtensionHeader, |_| inside(ct() / ipv6(CT6, PACS6) / hop_by_hop() / syn())),
+        (DropReason::Fragment, |_| inside(ct() / v4().more_fragments() / syn())),
+        (DropReason::TransportHeader, |_| inside(ct() / v4() / tcp(0, 104).syn())),
+        (DropReason::TcpFlags, |_| inside(ct() / v4() / syn().fin())),
+        (DropReason::TcpState, |_| inside(ct() / v4() / tcp(40000, 104).ack())),
+        (DropReason::UnknownSource, |_| inside(ct() / ipv4("10.20.0.99", PACS4) / syn())),
+        (DropReason::UnknownDestination, |_| inside(ct() / ipv4(CT4, "10.0.9.9") / syn())),
+        (DropReason::BindingMac, |_| inside(eth(MR, ROUTER) / vlan(120) / v4() / syn())),
+        (DropReason::BindingVlan, |_| inside(eth(CT, ROUTER) / vlan(121) / v4() / syn())),
+        (DropReason::BindingPort, |_| outside(ct() / v4() / syn())),
+        (DropReason::NoLease, no_lease),
+        (DropReason::LeaseExpired, lease_expired),
+        (DropReason::NoRule, |_| inside(ct() / v4() / tcp(40000, 22).syn())),
+        (DropReason::NoRoute, |_| inside(ct() / ipv4(CT4, ANALYSER4) / syn())),
+    ];
+    let mut given = BTreeSet::new();
+    for (expected, arrange) in frames {
+        let world = World::new();
+        let arrival = arrange(&world);
+        assert_eq!(world.decide(&arrival), Err(expected), "{arrival:?}");
+        given.insert(expected);
+    }
+    let mut world = World::new();
+    world.decide(&inside(ct() / v4() / syn())).unwrap();
+    world.reload(&POLICY.replace(r#"from = ["radiology/modality"]"#, r#"from = ["mr"]"#));
+    assert_eq!(world.decide(&inside(ct() / v4() / syn())), Err(DropReason::Revoked));
+    given.insert(DropReason::Revoked);
+
+    let world = World::under(POLICY, &Sizes { half_open: 0, ..Sizes::default() });
+    assert_eq!(world.decide(&inside(ct() / v4() / syn())), Err(DropReason::FlowTableFull));
+    given.insert(DropReason::FlowTableFull);
+
+    let mut world = World::new();
+    world.memory = Memory::new(&Sizes::default());
+    assert_eq!(world.decide(&inside(ct() / v4() / syn())), Err(DropReason::NotArmed));
+    given.insert(DropReason::NotArmed);
+
+    let elsewhere = [DropReason::Application, DropReason::FlowLimit, DropReason::RedirectFailed];
+    let all = DropReason::ALL.iter().copied();
+    assert_eq!(given, all.filter(|reason| !elsewhere.contains(reason)).collect());
+}
+
+#[test]
+fn before_a_policy_is_published_nothing_passes_but_a_hard_stop_is_named() {
+    let mut world = World::new();
+    world.memory = Memory::new(&Sizes::default());
+    world.sequence([
+        ("not_armed", inside(ct() / v4() / syn())),
+        ("not_armed", inside(payload([0; 3]))),
+    ]);
+    world.memory.stop(Stop::Hard);
+    world.sequence([("stopped", inside(ct() / v4() / syn()))]);
+    assert_eq!(world.ledger(), "not_armed 2, stopped 1");
+}
