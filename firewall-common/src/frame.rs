@@ -33,7 +33,7 @@ pub mod wire {
                 unsafe fn read<const OFFSET: usize>(start: *const u8) -> Self {
                     #[cfg(target_arch = "bpf")]
                     {
-                        let word: u64;
+                        let word: $type;
                         // SAFETY: a load within the bytes that the caller vouches for.
                         unsafe {
                             core::arch::asm!(
@@ -44,7 +44,7 @@ pub mod wire {
                                 options(pure, readonly, nostack, preserves_flags)
                             );
                         }
-                        word as Self
+                        word
                     }
                     #[cfg(not(target_arch = "bpf"))]
                     // SAFETY: the caller's promise.

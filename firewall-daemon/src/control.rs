@@ -1,6 +1,6 @@
 //! The control API's server: HTTP/1.1 with JSON over a Unix socket.
 //!
-//! The socket's mode is the first gate, [`gate`] the second. What is asked is done by an
+//! The socket's mode is the first gate, `gate` the second. What is asked is done by an
 //! [`Operator`]; what changes the firewall runs to its end even if the caller hangs up. Connections
 //! cost a slot each, and when all are taken the oldest of the greediest user makes room, so that
 //! nobody keeps an operator from a stop-all.

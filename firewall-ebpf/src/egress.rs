@@ -31,6 +31,8 @@ pub(crate) fn send(
 
 const TAG: usize = 4;
 const MACS: usize = 12;
+/// A tag again, as `bpf_xdp_adjust_head` counts.
+const GROWTH: i32 = 4;
 
 /// Pushes, pops or replaces the tag. The priority (PCP, DEI) of a replaced tag stays, a pushed one
 /// has none.
@@ -41,7 +43,7 @@ fn retag(context: &XdpContext, frame: Signature, egress: Vlan) -> Option<()> {
         let (first, second) = macs(context)?;
         write::<u32>(context, TAG + 8, second)?;
         write::<u64>(context, TAG, first)?;
-        return adjust(context, TAG as i32);
+        return adjust(context, GROWTH);
     }
     let mut priority = 0;
     if tagged {
@@ -49,7 +51,7 @@ fn retag(context: &XdpContext, frame: Signature, egress: Vlan) -> Option<()> {
         priority = u16::from_be(control) & 0xf000;
     } else {
         let (first, second) = macs(context)?;
-        adjust(context, -(TAG as i32))?;
+        adjust(context, -GROWTH)?;
         write::<u64>(context, 0, first)?;
         write::<u32>(context, 8, second)?;
     }

@@ -36,6 +36,7 @@ const LONGEST: u32 = 0x3fff;
 
 impl Frame for Packet {
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "frames are shorter than 64 KiB")]
     fn length(&self) -> u32 {
         let (start, end) = self.bounds();
         (end - start) as u32

@@ -147,13 +147,13 @@ pub(crate) struct Kernel {
 /// This program's port.
 #[inline(always)]
 pub(crate) fn port() -> Port {
-    Port(PORT.load() as u16)
+    Port((PORT.load() & 0xffff) as u16)
 }
 
 impl Kernel {
     #[inline(always)]
     pub(crate) fn new() -> Self {
-        Self { port: port(), peer: Port(PEER.load() as u16) }
+        Self { port: port(), peer: Port((PEER.load() & 0xffff) as u16) }
     }
 }
 

@@ -84,7 +84,7 @@ fn describe(verdict: Verdict, note: &Note, packet: &Packet, now: Ticks, length: 
         ethertype: note.ethertype(),
         source_subnetwork,
         destination_subnetwork,
-        verdict: verdict.index() as u8,
+        verdict: (verdict.index() & 0xff) as u8,
         ..Event::default()
     };
     if note.ethertype() == 0 {

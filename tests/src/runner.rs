@@ -27,7 +27,7 @@ pub mod action {
 /// A run of an XDP program, before it happens.
 ///
 /// The interface's index belongs to the network namespace of the calling thread: wrap the run in
-/// [`Namespace::run`](crate::lab::Namespace::run).
+/// [`Namespace::run`](crate::lab::Handle::run).
 #[derive(Clone, Debug)]
 pub struct TestRun<'a> {
     input: &'a [u8],

@@ -61,7 +61,6 @@ impl Trial {
     /// Loads the program for every port of the configuration, whose interfaces must exist. Every
     /// node is taken as authenticated.
     pub fn new(config: &Config, clock: Clock) -> Result<Self, TrialError> {
-        let sizes = trial_sizes(config);
         let pins = Pins::new(&config.bpf.directory);
         pins.prepare(&sizes(config))?;
         let number = TRIALS.fetch_add(1, Ordering::Relaxed);
