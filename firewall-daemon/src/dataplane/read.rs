@@ -146,8 +146,14 @@ pub fn sweep(maps: &Maps, now: Ticks) -> io::Result<u64> {
         }
     })?;
     for key in dead {
-        // SAFETY: the key is the flow table's.
-        unsafe { sys::map_delete(maps.flows.as_fd(), &key) }?;
+        let mut flow = [Flow::default()];
+        // A new connection may have taken the place since.
+        // SAFETY: key and value are those of the flow table.
+        let found = unsafe { sys::map_lookup(maps.flows.as_fd(), &key, &mut flow) };
+        if found.is_ok() && flow[0].is_expired(now) {
+            // SAFETY: the key is the flow table's.
+            unsafe { sys::map_delete(maps.flows.as_fd(), &key) }?;
+        }
     }
     Ok(left)
 }

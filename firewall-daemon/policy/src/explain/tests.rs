@@ -112,7 +112,6 @@ fn a_question_that_cannot_be_asked_says_why() {
 fn frames_of_a_capture_build_on_each_other() {
     let (policy, image) = gateway();
     let memory = Memory::running(&image);
-    let asker = Asker { names: &image.names, memory: &memory, now: Ticks(1) };
     let node = |name| policy.node(policy.node_named(name).unwrap());
     let [ct, pacs] = ["ct-1", "pacs"].map(|name| end(&policy, node(name), Family::Ipv4).unwrap());
     let told = |frame: Vec<u8>, port| {
