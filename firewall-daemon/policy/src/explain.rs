@@ -3,121 +3,26 @@
 //! [`explain`] asks with the frames that two nodes would send, [`explain_frame`] with a frame that
 //! somebody captured.
 
+mod capture;
 mod frame;
 mod meaning;
 mod memory;
 pub mod pcap;
+mod question;
 
 use std::net::IpAddr;
 
 use firewall_common::image::MacBinding;
-use firewall_common::{Addr, DropReason, Mac, Note, Port, Ticks, Verdict, decide};
+use firewall_common::{Mac, Port, Ticks, Verdict};
 use serde::Serialize;
 
 use crate::compile::Names;
-use crate::model::{ApplicationId, Node, NodeId, Policy, PortRange, Protocol};
-use crate::suggest::did_you_mean;
+use crate::model::{Node, NodeId, Policy, PortRange, Protocol};
+pub use capture::{FrameExplanation, explain_frame};
 use frame::End;
 pub use meaning::{meaning, of as meaning_of, passed};
 pub use memory::{Behind, Memory, Sizes};
-
-/// Who opens which application to whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Question {
-    /// Who opens.
-    pub from: NodeId,
-    /// To whom.
-    pub to: NodeId,
-    /// What.
-    pub application: ApplicationId,
-}
-
-/// Why a question cannot be asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ExplainError {
-    /// A name is not in the policy.
-    #[error("the policy has no {what} `{name}`")]
-    Unknown {
-        /// Node or application.
-        what: &'static str,
-        /// The name.
-        name: String,
-        /// What may have been meant.
-        help: Option<String>,
-    },
-    /// The one has only IPv4 addresses, the other only IPv6.
-    #[error("`{from}` and `{to}` have no address family in common")]
-    Families {
-        /// Who opens.
-        from: String,
-        /// To whom.
-        to: String,
-    },
-    /// A port of the gateway that the policy does not name.
-    #[error("the policy names no port `{name}`")]
-    UnknownPort {
-        /// The name.
-        name: String,
-        /// What may have been meant.
-        help: Option<String>,
-    },
-}
-
-impl ExplainError {
-    /// What to do about it, if that is known.
-    pub fn help(&self) -> Option<&str> {
-        match self {
-            Self::Unknown { help, .. } | Self::UnknownPort { help, .. } => help.as_deref(),
-            Self::Families { .. } => Some("give one of them an address of the other's family"),
-        }
-    }
-}
-
-impl Question {
-    /// From the names in the policy.
-    ///
-    /// # Errors
-    /// When one of them is unknown.
-    pub fn named(
-        policy: &Policy,
-        from: &str,
-        to: &str,
-        application: &str,
-    ) -> Result<Self, ExplainError> {
-        let node = |name: &str| {
-            let names = policy.nodes().iter().map(|node| &*node.name);
-            policy.node_named(name).ok_or_else(|| unknown("node", name, names))
-        };
-        let names = policy.applications().iter().map(|application| &*application.name);
-        Ok(Self {
-            from: node(from)?,
-            to: node(to)?,
-            application: policy
-                .application_named(application)
-                .ok_or_else(|| unknown("application", application, names))?,
-        })
-    }
-}
-
-fn unknown<'n>(
-    what: &'static str,
-    name: &str,
-    names: impl Iterator<Item = &'n str>,
-) -> ExplainError {
-    ExplainError::Unknown { what, name: name.to_owned(), help: did_you_mean(name, names, 0) }
-}
-
-/// The gateway's port of that name.
-///
-/// # Errors
-/// When no subnetwork of the policy names it.
-pub fn port_named(policy: &Policy, name: &str) -> Result<Port, ExplainError> {
-    let index = policy.ports().iter().position(|port| port == name);
-    index.and_then(|index| u16::try_from(index).ok()).map(Port).ok_or_else(|| {
-        let names = policy.ports().iter().map(String::as_str);
-        ExplainError::UnknownPort { name: name.to_owned(), help: did_you_mean(name, names, 0) }
-    })
-}
+pub use question::{ExplainError, Question, port_named};
 
 /// What became of one frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -432,102 +337,6 @@ fn outcome(verdict: Verdict, rule: Option<String>) -> Outcome {
 /// The MAC of a node whose MAC the policy leaves open.
 const ANYBODY: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const NO_PEER: Port = Port(u16::MAX);
-
-/// What became of a captured frame.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FrameExplanation {
-    /// What the frame is, as far as the decision read it: `tcp 10.0.0.1:40000 > 10.0.0.2:104`.
-    pub frame: String,
-    /// What becomes of it.
-    pub outcome: Outcome,
-    /// The node it came from, if it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// The node it goes to, if it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
-    /// All that in a sentence.
-    pub sentence: String,
-}
-
-/// Decides over a frame that comes in on `port`. The flows in `memory` stay: the frames of one
-/// capture build on each other. Among several ports, the frame leaves by the one that lets it.
-pub fn explain_frame(
-    policy: &Policy,
-    names: &Names,
-    memory: &Memory,
-    bytes: &[u8],
-    port: Port,
-    now: Ticks,
-) -> FrameExplanation {
-    let peers = (0..u16::try_from(policy.ports().len()).unwrap_or(u16::MAX)).map(Port);
-    let mut peers: Vec<Port> = peers.filter(|&peer| peer != port).collect();
-    if peers.is_empty() {
-        peers.push(NO_PEER);
-    }
-    let mut note = Note::default();
-    let mut decided = Err(DropReason::NoRoute);
-    for peer in peers {
-        let mut attempt = Note::default();
-        let result = decide(bytes, &memory.behind(port, peer), now, &mut attempt);
-        let is_telling = !matches!(
-            (result, decided),
-            (Err(DropReason::NoRoute | DropReason::UnknownDestination), Err(reason))
-                if reason != DropReason::NoRoute
-        );
-        if is_telling {
-            (decided, note) = (result, attempt);
-        }
-        if decided.is_ok() {
-            break;
-        }
-    }
-    let rule = decided.ok().and_then(|passage| names.rule(passage.rule));
-    let verdict = match decided {
-        Ok(passage) => Verdict::Pass(passage.reason),
-        Err(reason) => Verdict::Drop(reason),
-    };
-    let outcome = outcome(verdict, rule.map(|rule| rule.name.to_string()));
-    let frame = describe(&note, bytes);
-    let sentence = match &outcome {
-        Outcome { rule: Some(rule), reason, verdict: "pass", .. } => {
-            format!("{frame}: passes: {reason}, rule \"{rule}\"")
-        }
-        Outcome { reason, verdict: "pass", .. } => format!("{frame}: passes: {reason}"),
-        Outcome { reason, meaning, .. } => format!("{frame}: dropped: {reason} — {meaning}"),
-    };
-    let (from, to) = note.nodes();
-    let name = |slot| names.node(firewall_common::NodeSlot(slot)).map(|node| node.name.to_string());
-    FrameExplanation { frame, outcome, from: name(from), to: name(to), sentence }
-}
-
-fn describe(note: &Note, bytes: &[u8]) -> String {
-    if !note.is_named() {
-        return match note.ethertype() {
-            0 => format!("frame of {} bytes", bytes.len()),
-            ethertype => format!("frame of {} bytes, EtherType {ethertype:#06x}", bytes.len()),
-        };
-    }
-    let low = (note.key.low, note.key.low_port);
-    let high = (note.key.high, note.key.high_port);
-    let (source, destination) = match note.sender {
-        firewall_common::flow::Sender::Low => (low, high),
-        firewall_common::flow::Sender::High => (high, low),
-    };
-    let address = |(address, _): (Addr, u16)| IpAddr::from(address).to_string();
-    let socket =
-        |(address, port): (Addr, u16)| std::net::SocketAddr::new(address.into(), port).to_string();
-    match note.key.protocol {
-        0 => format!("address resolution {} > {}", address(source), address(destination)),
-        6 => format!("tcp {} > {}", socket(source), socket(destination)),
-        17 => format!("udp {} > {}", socket(source), socket(destination)),
-        1 => format!("icmp {} > {}", address(source), address(destination)),
-        58 => format!("icmpv6 {} > {}", address(source), address(destination)),
-        protocol => {
-            format!("protocol {protocol} {} > {}", address(source), address(destination))
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+use firewall_common::DropReason;
+
 use super::*;
 use crate::{Capacity, Image, Ports, SequentialSlots, Sources, compile, resolve};
 
