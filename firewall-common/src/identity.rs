@@ -339,11 +339,10 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
             };
             if let Some(party) = find(first).or_else(|| find(second)) {
                 // The network's own address and its directed broadcast are nobody's (RFC 1122,
-                // 3.2.1.3), /31 and /32 have none (RFC 3021). An IPv4 address is stored in ::/80,
-                // but it is in no IPv6 network.
+                // 3.2.1.3); /31 and /32 have none (RFC 3021).
                 let reserved = address.is_v4()
-                    && (length < 96
-                        || length < 127 && (address == network || address.is_last_of(length)));
+                    && length < 127
+                    && (address == network || address.is_last_of(length));
                 return if reserved { None } else { Some(party) };
             }
         }
