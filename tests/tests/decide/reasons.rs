@@ -41,9 +41,12 @@ fn no_lease(_: &World) -> Arrival {
     inside(eth(WORKSTATION, ROUTER) / vlan(120) / to_pacs)
 }
 
+/// Makes the surroundings and the frame.
+type Arrange = fn(&World) -> Arrival;
+
 #[test]
 fn every_reason_that_the_decision_can_give_is_given() {
-    let frames: Vec<(DropReason, fn(&World) -> Arrival)> = vec![
+    let frames: [(DropReason, Arrange); 28] = [
         (DropReason::Stopped, stopped),
         (DropReason::StoppedSubnetwork, stopped_subnetwork),
         (DropReason::Isolated, isolated),
