@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod demo;
 mod ebpf;
 mod process;
 mod setup;
@@ -29,6 +30,8 @@ enum Task {
     Check,
     /// Builds, then runs every test; root is needed for all but the host ones
     Test(test::Options),
+    /// Shows the firewall at work between a radiology and a hospital, in network namespaces
+    Demo(demo::Options),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Task::Build(options) => build::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Check => check::run(),
         Task::Test(options) => test::run(&options),
+        Task::Demo(options) => demo::run(&options),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -24,6 +24,10 @@ const PROGRAMS: [(&str, &str); 7] = [
 /// Programs that the benchmarks start.
 const BENCH_PROGRAMS: [(&str, &str); 1] = [("iperf3", "iperf3")];
 
+/// Programs that the demonstration starts.
+const DEMO_PROGRAMS: [(&str, &str); 4] =
+    [("dump2dcm", "dcmtk"), ("nsenter", "util-linux"), ("ping", "iputils-ping"), ("ss", "iproute2")];
+
 /// Tools that are built from source and kept under `target/tools`.
 const TOOLS: [Tool; 2] = [
     // 0.11 wants LLVM 23, which no packaged rustc has yet.
@@ -89,6 +93,7 @@ impl Missing {
             packages: PROGRAMS
                 .iter()
                 .chain(&BENCH_PROGRAMS)
+                .chain(&DEMO_PROGRAMS)
                 .filter(|(program, _)| process::find(program).is_none())
                 .map(|&(_, package)| package)
                 .collect(),
