@@ -3,6 +3,7 @@
 mod check;
 mod counters;
 mod events;
+mod explain;
 mod flows;
 mod isolate;
 mod nodes;
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Flows(flows::Arguments),
     Nodes(nodes::Arguments),
     Events(events::Arguments),
+    Explain(explain::Arguments),
 }
 
 impl Command {
@@ -68,6 +70,7 @@ impl Command {
             Self::Flows(arguments) => flows::run(arguments, context).await,
             Self::Nodes(arguments) => nodes::run(&arguments, context).await,
             Self::Events(arguments) => events::run(&arguments, context).await,
+            Self::Explain(arguments) => explain::run(&arguments, context),
         }
     }
 }
