@@ -1,5 +1,6 @@
 //! The project's own tasks. One file per task; run `cargo xtask --help` for the list.
 
+mod bench;
 mod build;
 mod check;
 mod demo;
@@ -28,6 +29,8 @@ enum Task {
     Build(build::Options),
     /// Formatting, lints on both sides of the kernel boundary, documentation, unused dependencies
     Check,
+    /// Measures forwarding, stops and activations side by side with their peers; root is needed
+    Bench(bench::Options),
     /// Builds, then runs every test; root is needed for all but the host ones
     Test(test::Options),
     /// Shows the firewall at work between a radiology and a hospital, in network namespaces
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run().map(|()| ExitCode::SUCCESS),
         Task::Build(options) => build::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Check => check::run(),
+        Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Test(options) => test::run(&options),
         Task::Demo(options) => demo::run(&options),
     };
