@@ -1,0 +1,170 @@
+//! What the daemon tells of itself and the kernel.
+
+use std::io;
+
+use firewall_common::abi::Publication;
+use firewall_control::{
+    Check, Counters, FlowQuery, FlowTable, Flows, Health, Mode, Status, VlanOffload, XdpMode,
+};
+use firewall_policy::Policy;
+
+use super::Daemon;
+use crate::config::{Gateway, Xdp};
+use crate::control::Failure;
+use crate::dataplane;
+use crate::dataplane::interface::{Interface, VlanStripping};
+use crate::dataplane::read::{self, Table};
+use crate::report;
+
+/// How many live flows a listing shows at most.
+const LISTED_FLOWS: usize = 10_000;
+
+impl Daemon {
+    pub(super) fn live_flows(&self, query: &FlowQuery) -> Result<Flows, Failure> {
+        let active = self.active();
+        let owners = active.policy.as_ref().map(report::owners).unwrap_or_default();
+        if let Some(node) = &query.node {
+            self.node(node)?;
+        }
+        let limit = query.limit.map_or(LISTED_FLOWS, |limit| limit as usize).min(LISTED_FLOWS);
+        let wanted = |address: &firewall_common::Addr| match &query.node {
+            Some(node) => owners.get(address) == Some(&node.as_str()),
+            None => true,
+        };
+        let now = self.clock.now();
+        let mut flows = Flows::default();
+        for table in [Table::Established, Table::HalfOpen] {
+            read::flows(&self.maps, table, |key, flow| {
+                // Protocol 0 is a question of ARP or neighbour discovery, not a flow.
+                let is_live = !flow.is_expired(now) && key.protocol != 0;
+                if is_live && (wanted(&key.low) || wanted(&key.high)) {
+                    flows.total += 1;
+                    if flows.flows.len() < limit {
+                        let flow = report::flow(key, flow, &active.names, &owners, self.clock);
+                        flows.flows.push(flow);
+                    }
+                }
+            })
+            .map_err(Failure::internal)?;
+        }
+        Ok(flows)
+    }
+
+    fn flow_table(&self) -> io::Result<FlowTable> {
+        let now = self.clock.now();
+        let count = |table| {
+            let mut count = 0;
+            let counted = read::flows(&self.maps, table, |key, flow| {
+                count += u64::from(!flow.is_expired(now) && key.protocol != 0);
+            });
+            counted.map(|()| count)
+        };
+        Ok(FlowTable {
+            count: count(Table::Established)?,
+            capacity: u64::from(self.config.capacity.flows),
+            half_open: count(Table::HalfOpen)?,
+        })
+    }
+
+    pub(super) fn status_now(&self) -> Result<Status, Failure> {
+        let active = self.active();
+        let latched = self.stopper.latched();
+        let publication = dataplane::stop::publication(&self.maps);
+        let Publication { armed, generation, .. } = publication;
+        let ports = self.ports(armed);
+        let flows = self.flow_table().map_err(Failure::internal)?;
+        let health = health(&ports, &flows);
+        let (policy, names) = (active.policy.as_ref(), &active.names);
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let (started, instant) = &self.started;
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: started.to_string(),
+            uptime_seconds: instant.elapsed().as_secs(),
+            mode: Mode::Bridge,
+            stop: report::stop_of_everything(&self.maps, &latched),
+            policy: firewall_control::Policy {
+                generation: generation.0,
+                hash: policy.map(Policy::hash).unwrap_or_default(),
+                armed,
+                activated: active.activated.map(|time| time.to_string()),
+                nodes: number(policy.map_or(0, |policy| policy.nodes().len())),
+                rules: number(policy.map_or(0, |policy| policy.rules().len())),
+            },
+            ports,
+            subnetworks: policy.map_or_else(Vec::new, |policy| {
+                report::subnetworks(&self.maps, policy, names, &latched)
+            }),
+            nodes: policy.map_or_else(Vec::new, |policy| {
+                report::node_counts(&self.maps, policy, names, self.clock.now())
+            }),
+            flows,
+            health,
+        })
+    }
+
+    fn ports(&self, armed: bool) -> Vec<firewall_control::Port> {
+        let gateway = &self.config.gateway;
+        let names: Vec<_> = gateway.ports().map(|(_, port)| port.name.clone()).collect();
+        let ports = gateway.ports().map(|(index, port)| {
+            let interface = Interface::new(&port.interface);
+            let guarded = dataplane::is_guarded(&self.config.bpf.directory, &port.name, &interface);
+            let peer = usize::from(Gateway::peer(index).0);
+            firewall_control::Port {
+                name: port.name.clone(),
+                interface: port.interface.clone(),
+                interface_index: interface.index().unwrap_or(0),
+                driver: interface.driver(),
+                xdp: match (guarded, port.xdp) {
+                    (false, Xdp::Native | Xdp::Generic) => XdpMode::None,
+                    (true, Xdp::Native) => XdpMode::Native,
+                    (true, Xdp::Generic) => XdpMode::Generic,
+                },
+                vlan_offload: match interface.vlan_stripping() {
+                    Ok(VlanStripping::Off | VlanStripping::Absent) => VlanOffload::Off,
+                    Ok(VlanStripping::On) => VlanOffload::On,
+                    Err(_) => VlanOffload::Unknown,
+                },
+                armed: armed && guarded,
+                peer: names.get(peer).cloned(),
+            }
+        });
+        ports.collect()
+    }
+
+    pub(super) fn counters_now(&self) -> Result<Counters, Failure> {
+        let names: Vec<_> =
+            self.config.gateway.ports().map(|(_, port)| port.name.clone()).collect();
+        let mut counters = report::counters(&self.maps, &self.active().names, &names)
+            .map_err(Failure::internal)?;
+        counters.events.kinds = self.events.counts();
+        counters.events.lost += self.events.missed();
+        Ok(counters)
+    }
+}
+
+fn health(ports: &[firewall_control::Port], flows: &FlowTable) -> Vec<Check> {
+    let check =
+        |name: &str, state, sentence: String| Check { name: name.to_owned(), state, sentence };
+    let mut checks = Vec::new();
+    for port in ports {
+        let name = format!("port {}", port.name);
+        checks.push(if !port.armed {
+            let sentence = format!("{} is not guarded; nothing crosses it", port.interface);
+            check(&name, Health::Fail, sentence)
+        } else if port.vlan_offload == VlanOffload::On {
+            let sentence = format!("{} hides VLAN tags from the program", port.interface);
+            check(&name, Health::Fail, sentence)
+        } else if port.xdp == XdpMode::Generic {
+            let sentence = format!("{} is guarded, in the slow generic mode", port.interface);
+            check(&name, Health::Warn, sentence)
+        } else {
+            check(&name, Health::Ok, format!("{} is guarded", port.interface))
+        });
+    }
+    let share = flows.count * 100 / flows.capacity.max(1);
+    let sentence = format!("the flow table is {share} % full");
+    let state = if share >= 80 { Health::Warn } else { Health::Ok };
+    checks.push(check("flow table", state, sentence));
+    checks
+}
