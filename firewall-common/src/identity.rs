@@ -158,7 +158,9 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
             return Err(DropReason::BindingPort);
         }
         if note.source.vlan != frame.vlan() {
-            return Err(DropReason::BindingVlan);
+            // A tag beyond an untagged binding is no other VLAN of ours: it is a tag too many.
+            let extra = note.source.vlan == Vlan::UNTAGGED;
+            return Err(if extra { DropReason::Vlan } else { DropReason::BindingVlan });
         }
         if !carries(note.source.party, line, frame.source()) {
             return Err(DropReason::BindingMac);

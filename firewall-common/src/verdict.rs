@@ -59,7 +59,7 @@ reasons! {
         Truncated = "truncated",
         /// Neither IPv4, IPv6 nor ARP.
         Ethertype = "ethertype",
-        /// A priority tag, stacked tags or an 802.1ad tag.
+        /// A priority tag, stacked tags, an 802.1ad tag, or any tag where the binding has none.
         Vlan = "vlan",
         /// A group or zero source MAC.
         MacSource = "mac_source",

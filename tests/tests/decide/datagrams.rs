@@ -72,7 +72,7 @@ fn only_the_one_that_was_asked_may_answer() {
         ("no_rule", outside(hospital() / ipv4(PACS4, CT4) / udp(123, 40001))),
         ("binding_mac", outside(eth(STRANGER, CT) / ipv4(PACS4, CT4) / udp(123, 40000))),
         ("binding_mac", outside(eth(ROUTER, MR) / ipv4(PACS4, CT4) / udp(123, 40000))),
-        ("binding_vlan", outside(hospital() / vlan(30) / ipv4(PACS4, CT4) / udp(123, 40000))),
+        ("vlan", outside(hospital() / vlan(30) / ipv4(PACS4, CT4) / udp(123, 40000))),
         ("binding_port", inside(hospital() / ipv4(PACS4, CT4) / udp(123, 40000))),
         ("established out 120", answers()),
     ]);

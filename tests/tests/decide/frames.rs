@@ -54,10 +54,10 @@ fn tags_beyond_the_binding_are_dropped() {
         ("ethertype", inside(untagged() / vlan(120).tpid(0x9200) / v4() / syn())),
         ("binding_vlan", inside(untagged() / vlan(42) / v4() / syn())),
         ("binding_vlan", inside(untagged() / v4() / syn())),
-        ("binding_vlan", outside(hospital() / vlan(42) / back4() / tcp(104, 40000).syn())),
+        ("vlan", outside(hospital() / vlan(42) / back4() / tcp(104, 40000).syn())),
         ("vlan", outside(hospital() / vlan(0) / back4() / syn())),
         (
-            "binding_vlan",
+            "vlan",
             left(eth(PIPETTE, STRANGER) / vlan(42) / ipv4(PIPETTE4, ANALYSER4) / tcp(4, 443).syn()),
         ),
     ]);

@@ -1,0 +1,183 @@
+//! What a decision is taken under, what it learns on its way, and what it grants.
+
+use crate::abi::Stop;
+use crate::flow::{End, Flow, FlowKey, Grant, Sender, Signature};
+use crate::guard::Claim;
+use crate::identity::{Direction, Speaker};
+use crate::image::Allowed;
+use crate::parse::Link;
+use crate::word::Word64;
+use crate::{
+    Addr, DropReason, Generation, PassReason, Port, RuleSlot, Service, SubnetworkSlot, Ticks, Vlan,
+};
+
+/// What a decision is taken under; read once per frame.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moment {
+    /// How far everything is stopped; never [`Stop::Hard`] here.
+    pub stop: Stop,
+    /// The active half of the image.
+    pub half: u32,
+    /// The generation in force.
+    pub generation: Generation,
+    /// The time.
+    pub now: Ticks,
+}
+
+/// Leave to pass, and what the recorder needs to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// Why.
+    pub reason: PassReason,
+    /// The tag the frame must carry when it leaves.
+    pub egress: Vlan,
+    /// The rule that allowed it.
+    pub rule: RuleSlot,
+    /// The sender's subnetwork.
+    pub from: SubnetworkSlot,
+    /// The receiver's subnetwork.
+    pub to: SubnetworkSlot,
+}
+
+/// What the decision learned of the frame so far; zero where it did not get that far.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Note {
+    /// The flow's key; its addresses are the frame's.
+    pub key: FlowKey,
+    /// A flow being written before it enters a table.
+    pub flow: Flow,
+    /// MACs, VLAN and port; the last frame's while [`Note::ethertype`] is zero.
+    pub signature: Signature,
+    /// Which end of `key` sent the frame.
+    pub sender: Sender,
+    /// Who sent it; working memory like the three that follow: BPF's stack has 512 bytes.
+    pub source: Speaker,
+    /// Who would receive it.
+    pub destination: Speaker,
+    /// Whose address is asked for.
+    pub query: Addr,
+    /// The service that is asked for.
+    pub service: Service,
+    /// What the rule table said.
+    pub allowed: Allowed,
+    /// What a flow is allowed under.
+    pub grant: Grant,
+    /// What an ARP or neighbour discovery message says.
+    pub claim: Claim,
+    /// What the decision is taken under.
+    pub moment: Moment,
+    /// Why a question was answered with no, across a call of the kernel's.
+    pub refusal: DropReason,
+    /// Sender's node slot, receiver's in the upper half. Words that are stored one by one: LLVM
+    /// would make a call of memset for anything wider.
+    pub nodes: Word64,
+    /// EtherType, both subnetworks, `NAMED`.
+    pub about: Word64,
+}
+
+const NAMED: u64 = 1 << 48;
+
+impl Default for Note {
+    fn default() -> Self {
+        Self {
+            key: FlowKey::default(),
+            flow: Flow::default(),
+            signature: Signature::default(),
+            sender: Sender::Low,
+            source: Speaker::default(),
+            destination: Speaker::default(),
+            query: Addr::UNSPECIFIED,
+            service: Service::NONE,
+            allowed: Allowed::default(),
+            grant: Grant::default(),
+            claim: Claim::default(),
+            moment: Moment::default(),
+            refusal: DropReason::NotArmed,
+            nodes: Word64::default(),
+            about: Word64::default(),
+        }
+    }
+}
+
+impl Note {
+    #[inline(always)]
+    pub(super) fn forget(&self) {
+        self.nodes.store(0);
+        self.about.store(0);
+    }
+
+    #[inline(always)]
+    pub(super) fn link(&mut self, link: &Link) {
+        self.signature = link.signature;
+        self.about.store(link.ethertype as u64);
+    }
+
+    /// Keeps the flow key of the frame.
+    #[inline(always)]
+    pub fn name(&mut self, source: End, destination: End, protocol: u8, pair: Port) -> Sender {
+        let (key, sender) = FlowKey::of(source, destination, protocol, pair);
+        self.key = key;
+        self.sender = sender;
+        self.about.store(self.about.load() | NAMED);
+        sender
+    }
+
+    #[inline(always)]
+    pub(super) fn unname(&self) {
+        self.about.store(self.about.load() & !NAMED);
+    }
+
+    /// Keeps what the flow is allowed under.
+    #[inline(always)]
+    pub(crate) fn granted(&mut self, direction: Direction, lease_end: u32) {
+        let (from, to) = match direction {
+            Direction::Forward => (self.source.subnetwork, self.destination.subnetwork),
+            Direction::Backward => (self.destination.subnetwork, self.source.subnetwork),
+        };
+        let Allowed { rule, essential } = self.allowed;
+        self.grant =
+            Grant { generation: self.moment.generation, lease_end, rule, essential, from, to };
+    }
+
+    /// `source` is known.
+    #[inline(always)]
+    pub fn sent_by(&self) {
+        self.nodes.store(self.source.party.node().0 as u64);
+        self.about.store(self.about.load() | (self.source.subnetwork.0 as u64) << 16);
+    }
+
+    /// `destination` is known, too.
+    #[inline(always)]
+    pub fn sent_to(&self) {
+        let Speaker { party, subnetwork, .. } = self.destination;
+        self.nodes.store(self.nodes.load() | (party.node().0 as u64) << 32);
+        self.about.store(self.about.load() | (subnetwork.0 as u64) << 32);
+    }
+
+    /// The frame's EtherType behind the tag; 0 if it was refused before.
+    #[inline(always)]
+    pub fn ethertype(&self) -> u16 {
+        (self.about.load() & 0xffff) as u16
+    }
+
+    /// Whether `key` and `sender` are this frame's.
+    #[inline(always)]
+    pub fn is_named(&self) -> bool {
+        self.about.load() & NAMED != 0
+    }
+
+    /// The slots of the sending and the receiving node.
+    #[inline(always)]
+    pub fn nodes(&self) -> (u32, u32) {
+        let nodes = self.nodes.load();
+        ((nodes & 0xffff_ffff) as u32, (nodes >> 32) as u32)
+    }
+
+    /// The subnetworks of the sender and of the receiver.
+    #[inline(always)]
+    pub fn subnetworks(&self) -> (u16, u16) {
+        let about = self.about.load();
+        ((about >> 16 & 0xffff) as u16, (about >> 32 & 0xffff) as u16)
+    }
+}

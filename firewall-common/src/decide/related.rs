@@ -1,0 +1,144 @@
+//! ICMP errors.
+
+use super::{ECHO_PORT, Note, Passage, Question, pair};
+use crate::abi::Stop;
+use crate::flow::{End, other};
+use crate::frame::wire;
+use crate::identity::{Role, View};
+use crate::parse::{Network, protocol};
+use crate::{Addr, DropReason, Frame, PassReason, Tables};
+
+/// An ICMP error passes if it quotes a packet of a live flow, goes to that packet's sender and
+/// comes from the side that packet went to (RFC 5927; FreeBSD CVE-2019-5598).
+#[inline(always)]
+pub(super) fn related<F, T>(
+    frame: &F,
+    tables: &T,
+    note: &mut Note,
+    network: &Network,
+    quoted: u32,
+) -> Result<Passage, DropReason>
+where
+    F: Frame + ?Sized,
+    T: Tables + ?Sized,
+{
+    let (source, destination, protocol, transport) = quote(frame, network, quoted)?;
+    if source != network.destination {
+        return Err(DropReason::NoRule);
+    }
+    // The ports of TCP and UDP, the type and identifier of an echo: eight bytes hold either.
+    let (Some(ports), Some(echo)) =
+        (frame.load::<wire::Udp>(transport), frame.load::<wire::Icmp>(transport))
+    else {
+        return Err(DropReason::Truncated);
+    };
+    if transport + 8 > network.end {
+        return Err(DropReason::Truncated);
+    }
+    let (source_port, destination_port) = match (protocol, echo.kind) {
+        (protocol::TCP | protocol::UDP, _) => {
+            (u16::from_be(ports.source), u16::from_be(ports.destination))
+        }
+        // Only an echo request can have started a flow; an error about a reply is not worth a hole.
+        (protocol::ICMP, 8) | (protocol::ICMPV6, 128) => (u16::from_be(echo.identifier), ECHO_PORT),
+        _ => return Err(DropReason::NoRule),
+    };
+    let sender = note.name(
+        End { address: source, port: source_port },
+        End { address: destination, port: destination_port },
+        protocol,
+        pair(tables),
+    );
+    let flow = tables.flow(&note.key).or_else(|| tables.half_open(&note.key));
+    // The frame itself goes the other way and may come from a router.
+    note.unname();
+    let Some(flow) = flow else {
+        return Err(DropReason::NoRule);
+    };
+    let state = flow.state();
+    if flow.is_expired(note.moment.now) || flow.is_unleased(note.moment.now) {
+        return Err(DropReason::NoRule);
+    }
+    if note.moment.stop != Stop::None && !state.is_essential() {
+        return Err(DropReason::Stopped);
+    }
+    if flow.generation() != note.moment.generation {
+        return Err(DropReason::Revoked);
+    }
+    let far = flow.side(other(sender));
+    if far.port() != note.signature.port() {
+        return Err(DropReason::BindingPort);
+    }
+    if far.vlan() != note.signature.vlan() {
+        return Err(DropReason::BindingVlan);
+    }
+    let from_initiator = state.initiator() == sender;
+    let (initiator, responder) = flow.subnetworks();
+    let (near, beyond) =
+        if from_initiator { (initiator, responder) } else { (responder, initiator) };
+    note.query = network.source;
+    note.grant.to = beyond;
+    match tables.consult(note, Question::Report) {
+        Ok(()) => {}
+        // The policy names no router there, but the flow goes through this one.
+        Err(DropReason::UnknownSource) if far.source() == note.signature.source() => {}
+        Err(reason) => return Err(reason),
+    }
+    Ok(Passage {
+        reason: PassReason::Related,
+        egress: flow.side(sender).vlan(),
+        rule: flow.rule(),
+        from: beyond,
+        to: near,
+    })
+}
+
+/// The addresses, the protocol and the transport header's place of a quoted packet. Both families
+/// quote at least eight bytes behind a header without options, since we let no others through.
+#[inline(always)]
+fn quote<F: Frame + ?Sized>(
+    frame: &F,
+    network: &Network,
+    start: u32,
+) -> Result<(Addr, Addr, u8, u32), DropReason> {
+    if network.source.is_v4() {
+        let header = frame.load::<wire::Ipv4>(start).ok_or(DropReason::Truncated)?;
+        let wire::Ipv4 { version, fragment, protocol, source, destination, .. } = header;
+        if version != 0x45 {
+            return Err(DropReason::IpOptions);
+        }
+        if u16::from_be(fragment) & 0x3fff != 0 {
+            return Err(DropReason::Fragment);
+        }
+        let (source, destination) = (Addr::from_v4_word(source), Addr::from_v4_word(destination));
+        Ok((source, destination, protocol, start + 20))
+    } else {
+        let header = frame.load::<wire::Ipv6>(start).ok_or(DropReason::Truncated)?;
+        let wire::Ipv6 { version, next, source, destination, .. } = header;
+        if u32::from_be(version) >> 28 != 6 {
+            return Err(DropReason::IpHeader);
+        }
+        Ok((Addr::from_words(source.0), Addr::from_words(destination.0), next, start + 40))
+    }
+}
+
+/// Whether who reports an error is a node that speaks for itself, or a router of the subnetwork
+/// beyond with an address that is no node's: not even a router reports in another node's name.
+#[inline(always)]
+pub(super) fn report<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(), DropReason> {
+    match tables.identify(note, Role::Source) {
+        Ok(()) => return Ok(()),
+        Err(DropReason::UnknownSource) => {}
+        Err(reason) if note.source.party.is_node() => return Err(reason),
+        // A router has addresses in more networks than the one it sends from.
+        Err(_) => {}
+    }
+    let Some(view) = View::new(tables, note) else {
+        return Err(DropReason::NotArmed);
+    };
+    if view.is_router(note.grant.to, note.signature.source()) {
+        Ok(())
+    } else {
+        Err(DropReason::UnknownSource)
+    }
+}
