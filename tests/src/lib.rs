@@ -10,6 +10,7 @@
     reason = "test support panics rather than returns errors"
 )]
 
+pub mod gateway;
 pub mod lab;
 pub mod packet;
 pub mod runner;
