@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use firewall_common::Port;
 use firewall_common::abi::{Publication, Stop};
+use firewall_common::flow::{Flow, FlowKey};
 use firewall_common::{Generation, NodeSlot, SubnetworkSlot, Ticks};
 use firewall_policy::Image;
 
@@ -17,6 +18,7 @@ use super::interface::Interface;
 use super::load::{self, Constants, LoadError};
 use super::maps::{Maps, MapsError, Sizes};
 use super::pins::{self, Pins, PinsError};
+use super::read::{self, Table};
 use super::{redirect, sizes, stop, sys};
 use crate::config::{Config, Gateway};
 
@@ -154,12 +156,54 @@ impl Trial {
         stop::bump(&self.maps);
     }
 
-    /// Grants a lease until that tick, or ends it (0).
+    /// Grants a lease until that tick, or ends it (0). Only an end makes a new generation.
     pub fn grant(&self, node: NodeSlot, end: Ticks) {
         if let Some(state) = self.maps.nodes.get(node.0 as usize) {
             state.set_lease_end(end);
         }
-        stop::bump(&self.maps);
+        if end.0 == 0 {
+            stop::bump(&self.maps);
+        }
+    }
+
+    /// Forgets every flow.
+    pub fn forget_flows(&self) -> io::Result<()> {
+        for (key, _) in self.flows(Table::HalfOpen)? {
+            // SAFETY: the key is the flow tables'.
+            unsafe { sys::map_delete(self.maps.flows_new.as_fd(), &key) }?;
+        }
+        for (key, _) in self.flows(Table::Established)? {
+            // SAFETY: the key is the flow tables'.
+            unsafe { sys::map_delete(self.maps.flows.as_fd(), &key) }?;
+        }
+        Ok(())
+    }
+
+    /// As if so many ticks had passed: every flow and every lease ends that much sooner.
+    pub fn age(&self, ticks: u32) -> io::Result<()> {
+        for (table, map) in
+            [(Table::HalfOpen, &self.maps.flows_new), (Table::Established, &self.maps.flows)]
+        {
+            for (key, flow) in self.flows(table)? {
+                flow.age(ticks);
+                // SAFETY: key and value are the flow tables'.
+                unsafe { sys::map_update(map.as_fd(), &key, &flow) }?;
+            }
+        }
+        for node in &*self.maps.nodes {
+            node.set_lease_end(Ticks(node.lease_end().0.saturating_sub(u64::from(ticks))));
+        }
+        Ok(())
+    }
+
+    fn flows(&self, table: Table) -> io::Result<Vec<(FlowKey, Flow)>> {
+        let mut flows = Vec::new();
+        read::flows(&self.maps, table, |key, flow| {
+            let copy = Flow::default();
+            copy.copy(flow);
+            flows.push((*key, copy));
+        })?;
+        Ok(flows)
     }
 
     /// Takes away the way out of a port.
