@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::{ebpf, process};
 
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(crate) struct Options {
     /// Builds with the release profile (the eBPF object always is)
     #[arg(long)]
