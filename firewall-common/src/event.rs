@@ -2,7 +2,7 @@
 
 use crate::Addr;
 
-/// One event as it lies in the ring buffer: 112 bytes.
+/// One event as it lies in the ring buffer: 88 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Event {
@@ -25,9 +25,9 @@ pub struct Event {
     pub destination_node: u32,
     /// Ethernet type, host order; 0 if not read.
     pub ethertype: u16,
-    /// Transport ports, host order; type and code for ICMP.
+    /// The sender's port, host order; the identifier of an echo request.
     pub source_port: u16,
-    /// The receiver's port, host order.
+    /// The receiver's port, host order; the identifier of an echo reply.
     pub destination_port: u16,
     /// Sender's subnetwork slot, 0 if unknown.
     pub source_subnetwork: u16,

@@ -111,7 +111,7 @@ reasons! {
         FlowTableFull = "flow_table_full",
         /// The node has too many half-open flows.
         FlowLimit = "flow_limit",
-        /// There is no way from this port to the destination.
+        /// The destination lies behind another pair of ports.
         NoRoute = "no_route",
         /// The kernel had no port to send it out of.
         RedirectFailed = "redirect_failed",

@@ -61,13 +61,15 @@ impl CandidateError {
 }
 
 /// Reads, resolves and compiles what lies in the directory. Takes slots for new names; if there are
-/// none left, those of names that `live` policies do not have are freed.
+/// none left, those of names that the `live` policy does not have are freed, unless they are of
+/// `stopped` subnetworks.
 pub fn read(
     directory: &Path,
     gateway: &Gateway,
     capacity: &Capacity,
     slots: &mut Slots,
     live: Option<&Names>,
+    stopped: &[String],
 ) -> Result<Candidate, CandidateError> {
     let sources = Sources::read(directory)?;
     let Resolved { policy, warnings } = match resolve(&sources, &ports(gateway)) {
@@ -76,7 +78,7 @@ pub fn read(
     };
     let mut compiled = compile(&policy, slots, seed(), capacity);
     if let (Err(CompileError::Slots { .. }), Some(live)) = (&compiled, live) {
-        slots.reclaim(&[live]);
+        slots.reclaim(&[live], stopped);
         compiled = compile(&policy, slots, seed(), capacity);
     }
     match compiled {

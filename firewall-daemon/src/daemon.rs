@@ -23,6 +23,7 @@ use crate::dataplane::maps::Maps;
 use crate::dataplane::prove;
 use crate::dataplane::read::{self, Table};
 use crate::dataplane::ring::Ring;
+use crate::dataplane::slots;
 use crate::dataplane::stop::{Scope, Stopper};
 use crate::dataplane::trial::Trial;
 use crate::dataplane::{self, ActivateError, DataPlane, OpenError};
@@ -117,12 +118,14 @@ impl Daemon {
         let plane = &mut *plane;
         let before = self.active();
         let capacity = dataplane::capacity(&self.config);
+        let stopped: Vec<_> = self.stopper.latched().subnetworks.into_keys().collect();
         let Candidate { sources, policy, image, warnings } = candidate::read(
             &self.config.policy.directory,
             &self.config.gateway,
             &capacity,
             plane.data.slots(),
             before.policy.as_ref().map(|_| &before.names),
+            &stopped,
         )?;
         prove::expectations(
             &mut plane.trial,
@@ -226,6 +229,12 @@ impl Daemon {
         let found = active.names.subnetworks().iter().find(|named| *named.name == *name);
         match found {
             Some(named) => Ok(Scope::Subnetwork { name, slot: named.slot }),
+            // One that is stopped and not in the policy any more can still be resumed.
+            None if self.stopper.latched().subnetworks.contains_key(&name) => {
+                // After a reboot it has no slot either; slot 0 is nobody's.
+                let slot = slots::subnetwork(&self.maps, &name).unwrap_or_default();
+                Ok(Scope::Subnetwork { name, slot })
+            }
             None => Err(Failure::UnknownSubnetwork { name }),
         }
     }

@@ -65,6 +65,14 @@ pub enum OpenError {
     /// The kernel's tick is not known.
     #[error("cannot measure the kernel's tick: {0}")]
     Clock(#[source] io::Error),
+    /// A port that is not in the configuration any more could not be let go.
+    #[error("cannot let go of the port {port}: {source}")]
+    Detach {
+        /// The port.
+        port: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// An interface could not be made the way out of a port.
     #[error("port {port}: cannot redirect to it: {source}")]
     Redirect {
@@ -88,7 +96,7 @@ impl OpenError {
             Self::Load(error) => error.hint().to_owned(),
             Self::Attach(error) => error.hint(),
             Self::Latch(error) => error.hint().to_owned(),
-            Self::Clock(_) | Self::Redirect { .. } => {
+            Self::Clock(_) | Self::Detach { .. } | Self::Redirect { .. } => {
                 "cordond needs root on the gateway itself".to_owned()
             }
         }
@@ -146,7 +154,7 @@ impl DataPlane {
         let latch = Latch::new(&config.state.directory);
         let latched = latch.read()?;
         let sizes = sizes(config);
-        let pins = Pins::new(&config.bpf.directory);
+        let pins = Pins::of(config);
         pins.prepare(&sizes)?;
         let directory = pins.maps(&sizes);
         maps::check(&directory, &sizes)?;
@@ -169,19 +177,20 @@ impl DataPlane {
         }
         let slots = Slots::new(Arc::clone(&maps));
         let mut plane = Self { pins, directory, maps, ports, slots, clock, attached: false };
-        if plane.publication().armed || plane.pins.linked_ports().unwrap_or_default().is_empty() {
+        if plane.publication().armed || plane.pins.all_links().unwrap_or_default().is_empty() {
             plane.attach()?;
         }
         Ok((plane, stopper))
     }
 
-    /// Makes every port's program guard it, and forgets maps of other sizes or layouts, if there
-    /// are any. [`DataPlane::open`] has done so already, unless the maps are fresh and programs
+    /// Makes every port's program guard it, lets go of ports that are not in the configuration any
+    /// more, and forgets maps of other sizes or layouts. [`DataPlane::open`] has done so already, unless the maps are fresh and programs
     /// with other maps guard the ports: those go on until an image is published for ours.
     pub fn attach(&mut self) -> Result<(), OpenError> {
         if self.attached {
             return Ok(());
         }
+        self.let_go()?;
         for (index, port) in (0..).map(Port).zip(&self.ports) {
             let Some(interface) = Interface::new(&port.interface).index() else {
                 let (port, interface) = (port.name.clone(), port.interface.clone());
@@ -202,6 +211,19 @@ impl DataPlane {
             }
         }
         self.attached = true;
+        Ok(())
+    }
+
+    /// Detaches what is pinned and not wanted: a port that is gone carries nothing, and one that
+    /// changes its mode cannot have both.
+    fn let_go(&self) -> Result<(), OpenError> {
+        let wanted: Vec<_> =
+            self.ports.iter().map(|port| self.pins.link(&port.name, port.xdp)).collect();
+        let links = self.pins.all_links().unwrap_or_default();
+        for link in links.iter().filter(|link| !wanted.contains(link)) {
+            detach(link)
+                .map_err(|source| OpenError::Detach { port: pins::port_of(link), source })?;
+        }
         Ok(())
     }
 
@@ -284,7 +306,7 @@ fn redirect(maps: &Maps, port: Port, interface: u32) -> io::Result<()> {
 /// Measures the kernel's tick with a clock program of its own, for those who have no data plane.
 pub fn measure_clock(config: &Config) -> Result<Clock, OpenError> {
     let sizes = sizes(config);
-    let pins = Pins::new(&config.bpf.directory);
+    let pins = Pins::of(config);
     pins.prepare(&sizes)?;
     let clock = load::clock(&pins.maps(&sizes), &sizes)?;
     Clock::measure(clock.as_fd()).map_err(OpenError::Clock)
@@ -303,8 +325,8 @@ pub fn capacity(config: &Config) -> Capacity {
 }
 
 /// Whether a port's pinned link holds that interface.
-pub fn is_guarded(bpf_directory: &Path, port: &str, interface: &Interface) -> bool {
-    let link = sys::open_pin(&Pins::new(bpf_directory).link(port));
+pub fn is_guarded(bpf_directory: &Path, port: &crate::config::Port, interface: &Interface) -> bool {
+    let link = sys::open_pin(&Pins::new(bpf_directory).link(&port.name, port.xdp));
     let holds = link.and_then(|link| sys::link_info(link.as_fd())).map(|link| link.interface);
     holds.is_ok_and(|index| index != 0 && interface.index() == Some(index))
 }
@@ -312,20 +334,23 @@ pub fn is_guarded(bpf_directory: &Path, port: &str, interface: &Interface) -> bo
 /// Takes enforcement away: detaches and removes every link and every map. The latch stays.
 pub fn detach_all(bpf_directory: &Path) -> io::Result<Vec<String>> {
     let pins = Pins::new(bpf_directory);
-    let ports = match pins.linked_ports() {
-        Ok(ports) => ports,
+    let links = match pins.all_links() {
+        Ok(links) => links,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    for port in &ports {
-        let pin = pins.link(port);
-        sys::link_detach(sys::open_pin(&pin)?.as_fd())?;
-        fs::remove_file(pin)?;
+    for link in &links {
+        detach(link)?;
     }
-    for directory in pins.all_maps()? {
+    for directory in pins.all_maps()?.into_iter().chain(pins.trials()?) {
         pins::remove_directory(&directory)?;
     }
     fs::remove_dir(pins.links())?;
     fs::remove_dir(pins.directory())?;
-    Ok(ports)
+    Ok(links.iter().map(|link| pins::port_of(link)).collect())
+}
+
+fn detach(link: &Path) -> io::Result<()> {
+    sys::link_detach(sys::open_pin(link)?.as_fd())?;
+    fs::remove_file(link)
 }

@@ -91,7 +91,7 @@ impl Problem {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Syntax { .. } => return None,
+            Self::Syntax { .. } => "compare it with the packaged example".to_owned(),
             Self::Router => "write mode = \"bridge\" and name the ports in pairs".to_owned(),
             Self::NoPairs => "write pairs = [[\"inside\", \"outside\"]]".to_owned(),
             Self::TooManyPorts { .. } => "divide them between gateways".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use firewall_common::NodeSlot;
 use firewall_control::{
     Caller, Counters, Event, EventKind, FlowQuery, Flows, NodeReport, Nodes, ReasonRequest,
     ReloadReport, ResumeRequest, Status, StopLevel, StopReport, StopRequest,
@@ -84,7 +85,10 @@ impl Operator for Daemon {
             event.subnetwork.clone_from(&subnetwork);
             event.by = Some(caller);
             event.reason = Some(reason);
-            event.message = Some(format!("stopped {what}, {level}"));
+            event.message = Some(match &outcome {
+                Ok(_) => format!("stopped {what}, {level}"),
+                Err(error) => format!("a stop of {what}, {level}: {error}"),
+            });
         });
         let outcome = outcome.map_err(not_done)?;
         let spares = if hard { "nothing passes" } else { "only essential rules are in force" };
@@ -147,7 +151,15 @@ impl Operator for Daemon {
         request: ReasonRequest,
     ) -> Result<NodeReport, Failure> {
         let begun = Instant::now();
-        let (slot, needs_lease) = self.node(&node)?;
+        // An isolated node that is not in the policy any more can still be released.
+        let (slot, needs_lease) = match self.node(&node) {
+            Err(Failure::UnknownNode { .. })
+                if self.stopper.latched().nodes.contains_key(&node) =>
+            {
+                (NodeSlot(0), false)
+            }
+            found => found?,
+        };
         tokio::task::block_in_place(|| self.stopper.release(&node, slot)).map_err(not_done)?;
         let took_microseconds = microseconds(begun.elapsed());
         tracing::warn!(%caller, %node, reason = %request.reason, "release");

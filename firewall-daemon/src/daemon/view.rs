@@ -6,13 +6,14 @@ use firewall_common::abi::Publication;
 use firewall_control::{
     Check, Counters, FlowQuery, FlowTable, Flows, Health, Mode, Status, VlanOffload, XdpMode,
 };
-use firewall_policy::Policy;
+use firewall_policy::{Names, Policy};
 
 use super::Daemon;
 use crate::config::{Gateway, Xdp};
 use crate::control::Failure;
 use crate::dataplane;
 use crate::dataplane::interface::{Interface, VlanStripping};
+use crate::dataplane::latch::Latched;
 use crate::dataplane::read::{self, Table};
 use crate::report;
 
@@ -73,7 +74,8 @@ impl Daemon {
         let Publication { armed, generation, .. } = publication;
         let ports = self.ports(armed);
         let flows = self.flow_table().map_err(Failure::internal)?;
-        let health = health(&ports, &flows);
+        let mut health = health(&ports, &flows);
+        health.push(latch_check(&latched, &active.names));
         let (policy, names) = (active.policy.as_ref(), &active.names);
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (started, instant) = &self.started;
@@ -108,7 +110,7 @@ impl Daemon {
         let names: Vec<_> = gateway.ports().map(|(_, port)| port.name.clone()).collect();
         let ports = gateway.ports().map(|(index, port)| {
             let interface = Interface::new(&port.interface);
-            let guarded = dataplane::is_guarded(&self.config.bpf.directory, &port.name, &interface);
+            let guarded = dataplane::is_guarded(&self.config.bpf.directory, port, &interface);
             let peer = usize::from(Gateway::peer(index).0);
             firewall_control::Port {
                 name: port.name.clone(),
@@ -141,6 +143,26 @@ impl Daemon {
         counters.events.lost += self.events.missed();
         Ok(counters)
     }
+}
+
+/// Stops and isolations are kept by name: one whose name is in no policy holds nobody back.
+fn latch_check(latched: &Latched, names: &Names) -> Check {
+    let unknown_nodes = latched
+        .nodes
+        .keys()
+        .filter(|name| !names.nodes().iter().any(|named| *named.name == ***name));
+    let unknown_subnetworks = latched
+        .subnetworks
+        .keys()
+        .filter(|name| !names.subnetworks().iter().any(|named| *named.name == ***name));
+    let unknown: Vec<_> = unknown_nodes.chain(unknown_subnetworks).map(String::as_str).collect();
+    let (state, sentence) = if unknown.is_empty() {
+        (Health::Ok, "every stop and isolation is of somebody in the policy".to_owned())
+    } else {
+        let names = unknown.join(", ");
+        (Health::Warn, format!("stopped or isolated, but not in the policy: {names}"))
+    };
+    Check { name: "latch".to_owned(), state, sentence }
 }
 
 fn health(ports: &[firewall_control::Port], flows: &FlowTable) -> Vec<Check> {

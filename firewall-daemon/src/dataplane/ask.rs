@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use firewall_common::abi::{NodeState, Publication, Stop, SubnetworkState, Timeouts};
 use firewall_common::decide::{Moment, Note, Question};
-use firewall_common::flow::{Flow, FlowKey, Sender};
+use firewall_common::flow::{Flow, FlowKey, Sender, Signature, other};
 use firewall_common::image::Line;
 use firewall_common::tables::Full;
-use firewall_common::{DropReason, Generation, NodeSlot, Port, SubnetworkSlot, Tables, Ticks};
+use firewall_common::{DropReason, Generation, Mac, NodeSlot, Port, SubnetworkSlot, Tables, Ticks};
 use firewall_policy::Image;
 
 use super::maps::Maps;
@@ -28,20 +28,28 @@ impl<'a> Ask<'a> {
         Self { maps, image, port: Port(0), now }
     }
 
-    /// What the image says of a live flow, stops left out: how its next frame from the initiator
-    /// would fare.
+    /// What the image says of a live flow, stops left out: how its next frame would fare, from the
+    /// initiator or, while that one has not been heard since the flow was authorised again, from
+    /// the responder. The kernel may be writing the flow; if neither end is whole, it goes on.
     pub fn flow(&mut self, key: &FlowKey, flow: &Flow) -> Result<(), DropReason> {
         let initiator = flow.state().initiator();
-        let signature = flow.side(initiator);
+        let mut ends = [initiator, other(initiator)].into_iter();
+        let Some(sender) = ends.find(|end| is_heard(flow.side(*end))) else { return Ok(()) };
+        let signature = flow.side(sender);
         self.port = signature.port();
         let moment = Moment { stop: Stop::None, half: 0, generation: Generation(0), now: self.now };
-        let mut note = Note { key: *key, sender: initiator, signature, moment, ..Note::default() };
+        let mut note = Note { key: *key, sender, signature, moment, ..Note::default() };
         let question = match initiator {
             Sender::Low => Question::FlowOpenedByLow,
             Sender::High => Question::FlowOpenedByHigh,
         };
         self.consult(&mut note, question)
     }
+}
+
+/// An end that was not heard has zeros for MACs, which no frame that passes carries.
+fn is_heard(signature: Signature) -> bool {
+    [signature.source(), signature.destination()].iter().all(|mac| *mac != Mac::default())
 }
 
 impl Tables for Ask<'_> {

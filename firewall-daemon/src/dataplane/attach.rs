@@ -123,7 +123,7 @@ pub fn attach(target: &Target<'_>, program: &OwnedFd, pins: &Pins) -> Result<(),
         VlanStripping::Off | VlanStripping::Absent => {}
         VlanStripping::On => return Err(AttachError::VlanStripping { port, interface }),
     }
-    let pin = pins.link(&port);
+    let pin = pins.link(&port, target.xdp);
     let link = match adopt(&pin, index, program).map_err(failed("swap the program of"))? {
         Some(link) => link,
         None => {

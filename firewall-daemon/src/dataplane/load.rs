@@ -82,7 +82,7 @@ pub fn program(
     Ok(Loaded { cordon: load(&mut object, "cordon")? })
 }
 
-/// Loads the clock program and measures the kernel's tick.
+/// Loads the program that tells the kernel's tick.
 pub fn clock(directory: &Path, sizes: &Sizes) -> Result<OwnedFd, LoadError> {
     let mut object = object(directory, sizes, None)?;
     load(&mut object, "clock")

@@ -1,7 +1,8 @@
 //! What outlives the daemon: the directory in the BPF file system.
 //!
-//! `links/PORT` are the links, `maps-HASH/NAME` the maps; HASH stands for their layout and sizes, so
-//! a daemon never adopts maps that mean something else.
+//! `links/PORT` are the links (`links/PORT@generic` in generic mode), `maps-HASH/NAME` the maps; HASH
+//! stands for their layout, their sizes and the order of the ports, so a daemon never adopts maps
+//! that mean something else.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -12,11 +13,13 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use sha2::{Digest, Sha256};
 
 use super::maps::Sizes;
+use crate::config::{Config, Xdp};
 
 /// The gateway's directory in the BPF file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pins {
     directory: PathBuf,
+    ports: Vec<String>,
 }
 
 /// Why the directory cannot be used.
@@ -60,9 +63,15 @@ impl PinsError {
 }
 
 impl Pins {
-    /// The directory at that path, which need not exist.
+    /// The directory at that path, which need not exist, whatever gateway it is of.
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+        Self { directory: directory.to_owned(), ports: Vec::new() }
+    }
+
+    /// The directory of a gateway.
+    pub fn of(config: &Config) -> Self {
+        let ports = config.gateway.ports().map(|(_, port)| port.name.clone()).collect();
+        Self { ports, ..Self::new(&config.bpf.directory) }
     }
 
     /// Makes the directories that are missing, and refuses those that others could write to.
@@ -103,13 +112,17 @@ impl Pins {
     }
 
     /// Where a port's link is.
-    pub fn link(&self, port: &str) -> PathBuf {
-        self.links().join(port)
+    pub fn link(&self, port: &str, xdp: Xdp) -> PathBuf {
+        self.links().join(match xdp {
+            Xdp::Native => port.to_owned(),
+            Xdp::Generic => format!("{port}{GENERIC}"),
+        })
     }
 
-    /// Where the maps of those sizes are.
+    /// Where the maps of those sizes are, for those ports.
     pub fn maps(&self, sizes: &Sizes) -> PathBuf {
-        let digest = Sha256::digest(format!("{} {sizes:?}", firewall_common::abi::LAYOUT));
+        let digest =
+            Sha256::digest(format!("{} {sizes:?} {:?}", firewall_common::abi::LAYOUT, self.ports));
         let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         self.directory.join(format!("{MAPS}{hash}"))
     }
@@ -127,17 +140,42 @@ impl Pins {
         Ok(found)
     }
 
-    /// The names of the ports that have a pinned link.
-    pub fn linked_ports(&self) -> io::Result<Vec<String>> {
-        let mut ports = Vec::new();
+    /// Every pinned link.
+    pub fn all_links(&self) -> io::Result<Vec<PathBuf>> {
+        let mut links = Vec::new();
         for entry in fs::read_dir(self.links())? {
-            ports.push(entry?.file_name().to_string_lossy().into_owned());
+            links.push(entry?.path());
         }
-        ports.sort();
-        Ok(ports)
+        links.sort();
+        Ok(links)
+    }
+
+    /// Directories of trials whose process is gone, or will not use its pins again.
+    pub fn trials(&self) -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(TRIAL) {
+                found.push(entry.path());
+            }
+        }
+        Ok(found)
+    }
+
+    /// A directory for a trial.
+    pub fn trial(&self, number: u32) -> PathBuf {
+        self.directory.join(format!("{TRIAL}{}-{number}", std::process::id()))
     }
 }
 
+/// The port that a pinned link is of.
+pub fn port_of(link: &Path) -> String {
+    let name = link.file_name().unwrap_or_default().to_string_lossy();
+    name.strip_suffix(GENERIC).unwrap_or(&name).to_owned()
+}
+
+const GENERIC: &str = "@generic";
+const TRIAL: &str = "trial-";
 const MAPS: &str = "maps-";
 
 /// Removes a directory of pins; what is still used lives on.

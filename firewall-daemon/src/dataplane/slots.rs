@@ -43,12 +43,22 @@ impl Slots {
 
     /// Frees the slots whose owners are not in any of these policies, and forgets what was counted
     /// and granted under them.
-    pub fn reclaim(&mut self, live: &[&Names]) {
+    /// `stopped` are subnetworks whose stop must not be forgotten.
+    pub fn reclaim(&mut self, live: &[&Names], stopped: &[String]) {
         let hashes = |names: Vec<&str>| names.into_iter().map(hash).collect::<Vec<_>>();
         let nodes = live.iter().flat_map(|names| names.nodes().iter().map(|node| &*node.name));
         let nodes = hashes(nodes.collect());
         let rules = live.iter().flat_map(|names| names.rules().iter().map(|rule| &*rule.name));
         let rules = hashes(rules.collect());
+        let subnetworks =
+            live.iter().flat_map(|names| names.subnetworks().iter().map(|named| &*named.name));
+        let subnetworks = subnetworks.chain(stopped.iter().map(String::as_str));
+        let subnetworks = hashes(subnetworks.collect());
+        for slot in self.subnetworks.reclaim(&self.maps, &subnetworks) {
+            if let Some(state) = self.maps.subnetworks.get(slot as usize) {
+                state.stop.store(0);
+            }
+        }
         for slot in self.nodes.reclaim(&self.maps, &nodes) {
             if let Some(state) = self.maps.nodes.get(slot as usize) {
                 state.set_isolated(false);
@@ -59,6 +69,11 @@ impl Slots {
             super::read::forget_rule(&self.maps, RuleSlot(slot));
         }
     }
+}
+
+/// The slot of a subnetwork that has one, in the policy in force or not.
+pub fn subnetwork(maps: &Maps, name: &str) -> Option<SubnetworkSlot> {
+    find_in(&maps.names, name)
 }
 
 impl SlotSource for Slots {

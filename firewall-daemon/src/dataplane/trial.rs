@@ -63,10 +63,10 @@ impl Trial {
     /// Loads the program for every port of the configuration, whose interfaces must exist. Every
     /// node is taken as authenticated.
     pub fn new(config: &Config, clock: Clock) -> Result<Self, TrialError> {
-        let pins = Pins::new(&config.bpf.directory);
+        let pins = Pins::of(config);
         pins.prepare(&sizes(config))?;
         let number = TRIALS.fetch_add(1, Ordering::Relaxed);
-        let directory = pins.directory().join(format!("trial-{}-{number}", std::process::id()));
+        let directory = pins.trial(number);
         // A daemon of our number that was killed may have left it.
         let _ = pins::remove_directory(&directory);
         fs::create_dir(&directory)
