@@ -25,8 +25,12 @@ const PROGRAMS: [(&str, &str); 7] = [
 const BENCH_PROGRAMS: [(&str, &str); 1] = [("iperf3", "iperf3")];
 
 /// Programs that the demonstration starts.
-const DEMO_PROGRAMS: [(&str, &str); 4] =
-    [("dump2dcm", "dcmtk"), ("nsenter", "util-linux"), ("ping", "iputils-ping"), ("ss", "iproute2")];
+const DEMO_PROGRAMS: [(&str, &str); 4] = [
+    ("dump2dcm", "dcmtk"),
+    ("nsenter", "util-linux"),
+    ("ping", "iputils-ping"),
+    ("ss", "iproute2"),
+];
 
 /// Tools that are built from source and kept under `target/tools`.
 const TOOLS: [Tool; 2] = [
