@@ -136,9 +136,11 @@ impl Daemon {
             &sources,
         )?;
         let change = Change::between(before.policy.as_ref(), &policy);
+        // Before: a cut flow that speaks is gone by the time anybody looks for it. And whatever
+        // fails, fails while the policy before is still in force.
+        let (cut_flows, cut_flows_count) = self.cut_flows(&image, &before)?;
         let generation = plane.data.activate(&image, &self.stopper)?;
         let took = begun.elapsed();
-        let (cut_flows, cut_flows_count) = self.cut_flows(&image, &before)?;
         let hash = policy.hash();
         let (rules, nodes) = (policy.rules().len(), policy.nodes().len());
         let active =
