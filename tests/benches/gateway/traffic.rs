@@ -1,0 +1,212 @@
+//! Where frames come from and where they end: XDP programs on the outer ends of the veth pairs.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use firewall_tests::lab::Link;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+use crate::assembler::{
+    Assembler, Condition, Helper, R0, R1, R2, R3, R4, R6, R7, R8, R10, Register, Width,
+};
+use crate::frames::{FRAME, Frame};
+use crate::kernel::{self, MapKind};
+
+const XDP_DROP: i32 = 1;
+const XDP_PASS: i32 = 2;
+const XDP_TX: i32 = 3;
+
+/// Sends frames out of one interface as fast as they can be made. The frames take turns; those that
+/// stand for many flows also count through their source ports.
+#[derive(Debug)]
+pub(crate) struct Generator {
+    program: OwnedFd,
+    link: Link,
+    index: u32,
+}
+
+impl Generator {
+    /// As many frames as a power of two.
+    pub(crate) fn new(link: &Link, frames: &[Frame]) -> Self {
+        let counter = kernel::map(MapKind::PerCpuArray, 8, 1);
+        let program = kernel::load(&generator(&counter, frames));
+        Self { program, link: link.clone(), index: link.index() }
+    }
+
+    /// Sends that many frames from that CPU; how long it took until they were under way.
+    pub(crate) fn send(&self, cpu: usize, count: u32) -> Duration {
+        self.link.namespace().run(|| {
+            pin(cpu);
+            let begun = Instant::now();
+            self.burst(count);
+            begun.elapsed()
+        })
+    }
+
+    /// Sends bursts of that many frames until told to end.
+    pub(crate) fn send_until(&self, cpu: usize, burst: u32, end: &AtomicBool) {
+        self.link.namespace().run(|| {
+            pin(cpu);
+            while !end.load(Ordering::Relaxed) {
+                self.burst(burst);
+            }
+        });
+    }
+
+    fn burst(&self, count: u32) {
+        kernel::run_live(&self.program, &[0; FRAME], self.index, count);
+    }
+}
+
+fn pin(cpu: usize) {
+    let mut set = CpuSet::new();
+    set.set(cpu).unwrap();
+    sched_setaffinity(Pid::from_raw(0), &set).unwrap();
+}
+
+/// Pages are recycled as the last owner left them, so every run writes the whole frame.
+fn generator(counter: &OwnedFd, frames: &[Frame]) -> Vec<u64> {
+    assert!(frames.len().is_power_of_two());
+    let turns = frames.len().trailing_zeros().cast_signed();
+    let mut code = Assembler::default();
+    let short = packet(&mut code, R7);
+    let missing = element(&mut code, counter);
+    code.load(Width::Double, R6, R0, 0).copy(R2, R6).add(R2, 1);
+    code.store(Width::Double, R0, 0, R2);
+    let mut written = Vec::new();
+    for (turn, frame) in (0..).zip(frames) {
+        code.copy(R2, R6).and(R2, (1 << turns) - 1);
+        let other = code.jump_if(R2, Condition::Unequal, turn);
+        write(&mut code, frame, turns);
+        written.push(code.jump());
+        code.land(other);
+    }
+    written.into_iter().for_each(|jump| code.land(jump));
+    code.set(R0, XDP_TX).exit();
+    code.land(short);
+    code.land(missing);
+    code.set(R0, XDP_DROP).exit();
+    code.finish()
+}
+
+/// Writes a frame to where r7 points; r6 is the count.
+fn write(code: &mut Assembler, frame: &Frame, turns: i32) {
+    for (word, at) in frame.bytes.as_chunks::<8>().0.iter().zip((0..).step_by(8)) {
+        code.set_wide(R4, u64::from_le_bytes(*word)).store(Width::Double, R7, at, R4);
+    }
+    let Some(varied) = frame.varied else { return };
+    code.copy(R8, R6).shift_right(R8, turns).and(R8, i32::from(varied.flows - 1));
+    code.copy(R2, R8).add(R2, varied.first.into()).big_endian(R2);
+    code.store(Width::Half, R7, varied.port_at, R2);
+    if let Some(at) = varied.balanced_at {
+        // What the port gains, the payload loses: the checksum stays right.
+        code.set(R2, varied.first.into()).subtract(R2, R8).big_endian(R2);
+        code.store(Width::Half, R7, at, R2);
+    }
+}
+
+/// Counts the frames that reach an interface, and ends them there. Anything shorter goes on.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    counts: OwnedFd,
+    _link: OwnedFd,
+}
+
+/// What has come to a sink.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Arrived {
+    /// Frames.
+    pub(crate) frames: u64,
+    /// `CLOCK_MONOTONIC` of the last, in ns; 0 where the sink keeps no time.
+    pub(crate) last: u64,
+}
+
+/// Whether a sink notes when frames come: 31 ns a frame (measured).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timing {
+    None,
+    LastFrame,
+}
+
+impl Sink {
+    pub(crate) fn new(link: &Link, timing: Timing) -> Self {
+        let counts = kernel::map(MapKind::PerCpuArray, 16, 1);
+        let program = kernel::load(&sink(&counts, timing));
+        let index = link.index();
+        let attached = link.namespace().run(|| kernel::attach(&program, index));
+        Self { counts, _link: attached }
+    }
+
+    pub(crate) fn arrived(&self) -> Arrived {
+        let all = kernel::read_per_cpu::<2>(&self.counts);
+        all.into_iter().fold(Arrived::default(), |sum, [frames, last]| Arrived {
+            frames: sum.frames + frames,
+            last: sum.last.max(last),
+        })
+    }
+}
+
+fn sink(counts: &OwnedFd, timing: Timing) -> Vec<u64> {
+    let mut code = Assembler::default();
+    let short = packet(&mut code, R7);
+    if timing == Timing::LastFrame {
+        code.call(Helper::KtimeGetNs).copy(R8, R0);
+    }
+    let missing = element(&mut code, counts);
+    code.load(Width::Double, R2, R0, 0).add(R2, 1).store(Width::Double, R0, 0, R2);
+    if timing == Timing::LastFrame {
+        code.store(Width::Double, R0, 8, R8);
+    }
+    code.set(R0, XDP_DROP).exit();
+    code.land(short);
+    code.land(missing);
+    code.set(R0, XDP_PASS).exit();
+    code.finish()
+}
+
+/// Leaves where the frame starts in `to`; jumps away if it is too short.
+fn packet(code: &mut Assembler, to: Register) -> crate::assembler::Jump {
+    code.load(Width::Word, to, R1, 0).load(Width::Word, R3, R1, 4);
+    code.copy(R4, to).add(R4, i32::try_from(FRAME).unwrap());
+    code.jump_if_than(R4, Condition::Greater, R3)
+}
+
+/// Leaves element 0 of a map in r0; jumps away if there is none.
+fn element(code: &mut Assembler, map: &OwnedFd) -> crate::assembler::Jump {
+    code.store_zero(R10, -4).copy(R2, R10).add(R2, -4).map(R1, map).call(Helper::MapLookup);
+    code.jump_if(R0, Condition::Equal, 0)
+}
+
+/// A program that hands every frame to the one interface in `devices`.
+pub(crate) fn bare_redirect(devices: &OwnedFd) -> Vec<u64> {
+    let mut code = Assembler::default();
+    code.map(R1, devices).set(R2, 0).set(R3, 0).call(Helper::RedirectMap).exit();
+    code.finish()
+}
+
+/// A program that does nothing.
+pub(crate) fn empty() -> Vec<u64> {
+    let mut code = Assembler::default();
+    code.set(R0, XDP_PASS).exit();
+    code.finish()
+}
+
+/// A program that counts through the source ports of the frame at `port_at` and then becomes the
+/// program in `programs`.
+pub(crate) fn stepping(counter: &OwnedFd, programs: &OwnedFd, port_at: i16, mask: i32) -> Vec<u64> {
+    let mut code = Assembler::default();
+    code.copy(R6, R1);
+    let short = packet(&mut code, R7);
+    let missing = element(&mut code, counter);
+    code.load(Width::Double, R8, R0, 0).copy(R2, R8).add(R2, 1);
+    code.store(Width::Double, R0, 0, R2);
+    code.and(R8, mask).add(R8, crate::frames::FIRST_PORT.into()).big_endian(R8);
+    code.store(Width::Half, R7, port_at, R8);
+    code.copy(R1, R6).map(R2, programs).set(R3, 0).call(Helper::TailCall);
+    code.land(short);
+    code.land(missing);
+    code.set(R0, 0).exit();
+    code.finish()
+}
