@@ -29,6 +29,7 @@ fn nothing_passes_before_the_first_policy_is_in_force() {
     let mut gateway = Gateway::prepare("version = 1\n[subnetwork.\n");
     let ended = gateway.daemon_fails();
     ended.refused(2, "");
+    assert!(ended.errors.contains("policy.toml:2"), "{}", ended.errors);
     let (near, far) = (gateway.lab().near().port(), gateway.lab().far().port());
     for packet in permitted().iter().chain(&forbidden()) {
         near.send(packet);

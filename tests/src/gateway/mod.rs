@@ -233,8 +233,9 @@ impl Gateway {
     pub fn pinned_counters(&self) -> Counters {
         let config = Config::load(&self.config_path()).expect("a configuration");
         let sizes = dataplane::sizes(&config);
-        let maps = Maps::open(&Pins::new(&config.bpf.directory).maps(&sizes), sizes);
-        let maps = maps.unwrap_or_else(|error| panic!("{error}"));
+        let directories = Pins::new(&config.bpf.directory).all_maps().expect("a directory of pins");
+        let [directory] = directories.as_slice() else { panic!("maps in {directories:?}") };
+        let maps = Maps::open(directory, sizes).unwrap_or_else(|error| panic!("{error}"));
         let ports: Vec<_> = config.gateway.ports().map(|(_, port)| port.name.clone()).collect();
         report::counters(&maps, &Names::default(), &ports).expect("read the counters")
     }
