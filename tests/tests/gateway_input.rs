@@ -1,4 +1,5 @@
 //! What the daemon cannot work with: it says so in one sentence, and touches nothing.
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests")]
 
 use std::{
     fs,
