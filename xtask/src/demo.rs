@@ -71,6 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         build::run(&build::Options::default())?;
     }
     interrupt::watch()?;
+    process::adopt()?;
     println!("Building a hospital out of network namespaces ...");
     let mut story = Story::set().context("the laboratory cannot be set up")?;
     let mut report = Report::new();

@@ -67,6 +67,7 @@ impl Drop for Leftovers {
         if let Err(error) = remove(&self.name) {
             eprintln!("{} stays behind: {error:#}; try `cargo xtask demo --down`", self.name);
         }
+        super::process::reap();
     }
 }
 

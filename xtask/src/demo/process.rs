@@ -9,6 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use nix::sys::prctl;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use super::interrupt;
 
@@ -71,6 +73,17 @@ fn read(mut pipe: impl Read) -> String {
     // What came before an error is worth showing.
     let _incomplete = pipe.read_to_end(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Makes us the parent of whatever our programs leave orphaned, so that [`reap`] finds it.
+pub(super) fn adopt() -> Result<()> {
+    prctl::set_child_subreaper(true).context("cannot adopt orphans")
+}
+
+/// Waits for every program that has been killed; not every machine's init does so at once.
+pub(super) fn reap() {
+    let ended = || waitpid(None, Some(WaitPidFlag::WNOHANG));
+    while ended().is_ok_and(|status| status != WaitStatus::StillAlive) {}
 }
 
 /// A program that runs until it is told to end. It outlives us if the laboratory is kept; otherwise
