@@ -30,6 +30,9 @@ fn nothing_passes_before_the_first_policy_is_in_force() {
     let ended = gateway.daemon_fails();
     ended.refused(2, "");
     assert!(ended.errors.contains("policy.toml:2"), "{}", ended.errors);
+    // What the hosts' kernels have said of groups meanwhile is counted, too.
+    let before = Ledger::settled(|| gateway.pinned_counters());
+    before.since(&Ledger::default()).assert_only(&["not_armed"]);
     let (near, far) = (gateway.lab().near().port(), gateway.lab().far().port());
     for packet in permitted().iter().chain(&forbidden()) {
         near.send(packet);
@@ -39,7 +42,7 @@ fn nothing_passes_before_the_first_policy_is_in_force() {
     }
     far.expect_silence(SHORT);
     near.expect_silence(Duration::ZERO);
-    let counted = Ledger::settled(|| gateway.pinned_counters()).since(&Ledger::default());
+    let counted = Ledger::settled(|| gateway.pinned_counters()).since(&before);
     counted.assert_drops(&[("inside", "not_armed", 4), ("outside", "not_armed", 2)]);
 
     gateway.policy(&images());
@@ -50,8 +53,9 @@ fn nothing_passes_before_the_first_policy_is_in_force() {
     }
     gateway.kill();
     // It armed the maps that were pinned, and counts on in them.
-    let now = Ledger::settled(|| gateway.pinned_counters()).since(&Ledger::default());
+    let now = Ledger::settled(|| gateway.pinned_counters()).since(&before);
     now.assert_drops(&[("inside", "not_armed", 4), ("outside", "not_armed", 2)]);
+    assert!(now.passed_as("inside", "opened") == 2, "{now:?}");
 }
 
 #[test]
