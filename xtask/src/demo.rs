@@ -96,7 +96,7 @@ fn invite(story: &Story) {
          \x20 cordon status\n\
          \x20 cordon events --follow\n\
          \x20 cordon stop-all --reason exercise; cordon resume --reason over\n\
-         \x20 cordon explain ct-1 pacs dicom\n\
+         \x20 cordon explain ct-1 pacs ssh --policy {directory}/policies\n\
          \x20 $EDITOR {directory}/policies/10-rules.toml; cordon reload\n\n\
          \x20 ip netns exec {ct} ping {pacs}\n\
          \x20 ip netns exec {ct} echoscu -v {pacs} 104\n\

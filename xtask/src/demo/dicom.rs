@@ -18,7 +18,7 @@ pub(super) const IMAGES: u16 = 104;
 pub(super) const STUDIES: u16 = 11112;
 pub(super) const URGENT: u16 = 2762;
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// A CT slice is 512 x 512 pixels of 16 bits.
 const SIDE: u16 = 512;
 

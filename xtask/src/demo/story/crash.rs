@@ -20,7 +20,7 @@ pub(super) fn tell(story: &mut Story, report: &mut Report) -> Result<()> {
             let mut study = dicom::stream(lab, dicom::STUDIES, image)?;
             let told = (|| {
                 let start = arrived()?;
-                interrupt::until(Duration::from_secs(10), || Ok(arrived()? > start + 2_000_000))?;
+                interrupt::until(Duration::from_secs(30), || Ok(arrived()? > start + 2_000_000))?;
                 let counted = gateway.ledger()?.received();
                 let id = gateway.kill()?;
                 let then = arrived()?;

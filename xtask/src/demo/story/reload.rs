@@ -29,7 +29,7 @@ pub(super) fn tell(story: &Story, report: &mut Report) -> Result<()> {
             let mut study = dicom::stream(lab, dicom::STUDIES, image)?;
             let told = (|| {
                 let start = dicom::arrived(lab, dicom::STUDIES)?;
-                let runs = interrupt::until(Duration::from_secs(10), || {
+                let runs = interrupt::until(Duration::from_secs(30), || {
                     Ok(dicom::arrived(lab, dicom::STUDIES)? > start + 2_000_000)
                 })?;
                 let measured = bytes(dicom::arrived(lab, dicom::STUDIES)?);

@@ -11,7 +11,7 @@ use crate::demo::{dicom, interrupt};
 /// Longer than any frame is on its way, shorter than clients wait.
 const WATCHED: Duration = Duration::from_secs(2);
 /// TCP doubles its waiting time with every retransmission.
-const RECOVERY: Duration = Duration::from_secs(15);
+const RECOVERY: Duration = Duration::from_secs(30);
 
 pub(super) fn tell(story: &Story, report: &mut Report) -> Result<()> {
     let Story { lab, gateway, images, .. } = story;
