@@ -1,6 +1,6 @@
 //! The adapter between the kernel's XDP hook and the decision. It decides nothing: it reads the
-//! frame, asks [`firewall_common::decide`], and turns the verdict into the kernel's action in the
-//! one `match` of [`act`].
+//! frame, asks [`firewall_common::decide()`], and turns the verdict into the kernel's action in the
+//! one `match` of `act`.
 //!
 //! Built for the host this is an empty program, so that the whole workspace compiles with stable
 //! Rust; the object comes from `cargo xtask build`.
