@@ -1,6 +1,6 @@
 //! What both sides of the kernel boundary agree on, and the decision itself.
 //!
-//! The XDP program, the host tests, the fuzzers and `cordon explain` all run [`decide`] from this
+//! The XDP program, the host tests, the fuzzers and `cordon explain` all run [`decide()`] from this
 //! crate. Nothing here reads a clock, a file or a socket: time is an argument, the frame and the
 //! tables are traits. Open `decide.rs` first, then follow the calls.
 #![cfg_attr(not(test), no_std)]

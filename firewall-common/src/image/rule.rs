@@ -56,7 +56,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The bit in [`Header::shapes`].
+    /// The bit in [`super::Header::shapes`].
     #[inline(always)]
     pub const fn index(self) -> u32 {
         self.from << 2 | self.to
