@@ -209,7 +209,8 @@ fn reader(
 pub struct Datagrams {
     sent: Arc<AtomicU64>,
     answered: Arc<AtomicU64>,
-    workers: Workers,
+    asking: Workers,
+    _answering: Workers,
 }
 
 impl Datagrams {
@@ -221,8 +222,8 @@ impl Datagrams {
         client.set_read_timeout(Some(Duration::from_secs(1))).expect("set a timeout");
         server.set_read_timeout(Some(TURN)).expect("set a timeout");
         let (sent, answered) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let mut workers = Workers::default();
-        workers.spawn(move || {
+        let (mut asking, mut answering) = (Workers::default(), Workers::default());
+        answering.spawn(move || {
             let mut buffer = [0; 64];
             if let Ok((length, peer)) = server.recv_from(&mut buffer) {
                 let _unreachable_is_lost = server.send_to(&buffer[..length], peer);
@@ -230,7 +231,7 @@ impl Datagrams {
             true
         });
         let (number, right) = (Arc::clone(&sent), Arc::clone(&answered));
-        workers.spawn(move || {
+        asking.spawn(move || {
             let question = (number.fetch_add(1, SeqCst) + 1).to_be_bytes();
             let mut answer = [0; 64];
             if client.send(&question).is_ok()
@@ -241,7 +242,7 @@ impl Datagrams {
             sleep(PAUSE);
             true
         });
-        Self { sent, answered, workers }
+        Self { sent, answered, asking, _answering: answering }
     }
 
     /// How many were answered so far.
@@ -249,9 +250,9 @@ impl Datagrams {
         self.answered.load(SeqCst)
     }
 
-    /// Ends it. How many were sent, and how many of them answered.
+    /// Ends it, the questions first. How many were sent, and how many of them answered.
     pub fn end(mut self) -> (u64, u64) {
-        self.workers.end();
+        self.asking.end();
         (self.sent.load(SeqCst), self.answered.load(SeqCst))
     }
 }
