@@ -54,10 +54,13 @@ pub(crate) struct Arguments {
     /// The gateway's port that the captured frames came in on
     #[arg(long, value_name = "NAME", requires = "packet")]
     port: Option<String>,
-    /// The policy directory
-    #[arg(long, value_name = "DIR", default_value = "/etc/cordon/policies")]
-    policy: PathBuf,
+    /// The policy directory [default: the configuration's, or /etc/cordon/policies]
+    #[arg(long, value_name = "DIR")]
+    policy: Option<PathBuf>,
 }
+
+/// Where the policies are unless a configuration says otherwise.
+const DEFAULT_POLICY: &str = "/etc/cordon/policies";
 
 /// What `--json` prints for a question.
 #[derive(Debug, Serialize)]
@@ -89,7 +92,10 @@ struct Captured {
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
     let Arguments { from, to, application, packet, port, policy: directory } = arguments;
-    let ports = context.named_config()?.map_or_else(Ports::unknown, |config| ports_of(&config));
+    let config = context.named_config()?;
+    let configured = config.as_ref().map(|config| config.policy.directory.as_path());
+    let directory = directory.as_deref().or(configured).unwrap_or(Path::new(DEFAULT_POLICY));
+    let ports = config.as_ref().map_or_else(Ports::unknown, ports_of);
     let (policy, image) = load(directory, &ports)?;
     let memory = Memory::running(&image);
     for node in image.names.nodes() {
