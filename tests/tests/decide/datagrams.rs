@@ -117,18 +117,6 @@ fn a_full_table_refuses_the_new_and_keeps_the_old() {
 }
 
 #[test]
-fn a_flood_of_questions_does_not_touch_what_is_established() {
-    let world = World::under(POLICY, &Sizes { half_open: 4, ..Sizes::default() });
-    world.sequence([("opened out 0", asks()), ("established out 120", answers())]);
-    for port in 1..=100 {
-        let flood = inside(ct() / ipv4(CT4, PACS4) / udp(port, 123));
-        assert_eq!(world.told(&flood), "opened out 0");
-    }
-    assert_eq!(world.memory.flow_counts(), (4, 1));
-    world.sequence([("established out 120", answers())]);
-}
-
-#[test]
 fn any_address_of_a_network_is_known_by_its_port_and_tag() {
     let world = World::new();
     let from = |source: &str| eth(STRANGER, PORTAL) / vlan(30) / ipv4(source, PORTAL4);

@@ -117,3 +117,17 @@ fn before_a_policy_is_published_nothing_passes_but_a_hard_stop_is_named() {
     world.sequence([("stopped", inside(ct() / v4() / syn()))]);
     assert_eq!(world.ledger(), "not_armed 2, stopped 1");
 }
+
+#[test]
+fn a_flood_of_questions_does_not_touch_what_is_established() {
+    let world = World::under(POLICY, &Sizes { half_open: 4, ..Sizes::default() });
+    let asks = inside(ct() / v4() / udp(40000, 123));
+    let answers = || outside(hospital() / ipv4(PACS4, CT4) / udp(123, 40000));
+    world.sequence([("opened out 0", asks), ("established out 120", answers())]);
+    for port in 1..=100 {
+        let flood = inside(ct() / ipv4(CT4, PACS4) / udp(port, 123));
+        assert_eq!(world.told(&flood), "opened out 0");
+    }
+    assert_eq!(world.memory.flow_counts(), (4, 1));
+    world.sequence([("established out 120", answers())]);
+}

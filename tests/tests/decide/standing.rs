@@ -87,7 +87,7 @@ fn a_hard_stop_spares_nothing() {
         ("stopped", alarm()),
         ("stopped", alarm_heard()),
         ("stopped", inside(ct() / arp_request(CT, CT4, MONITOR4))),
-        ("stopped", inside(payload([0; 5]))),
+        ("stopped", inside(payload([0; 20]))),
     ]);
     assert_eq!(world.ledger(), "stopped 5");
     world.memory.stop(Stop::None);
