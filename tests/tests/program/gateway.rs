@@ -1,0 +1,217 @@
+//! The program of every port on maps of its own, in a laboratory that all tests share.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Deref;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use firewall_common::abi::{Count, EventState, Stop};
+use firewall_common::{NodeSlot, Port, SubnetworkSlot, Ticks, Verdict};
+use firewall_daemon::config::Config;
+use firewall_daemon::dataplane::clock::Clock;
+use firewall_daemon::dataplane::pins::remove_directory;
+use firewall_daemon::dataplane::read::{self, PortCounts, Table};
+use firewall_daemon::dataplane::trial::Trial;
+use firewall_daemon::dataplane::{load, measure_clock, sizes, sys};
+use firewall_policy::Image;
+use firewall_tests::lab::{Lab, Link};
+use firewall_tests::packet::{Mac, hex};
+use firewall_tests::runner::action;
+
+/// The ports, in pairs.
+pub(crate) const PORTS: [&str; 4] = ["inside", "outside", "left", "right"];
+
+/// The established flows that there is room for unless a test says otherwise.
+pub(crate) const FLOWS: u32 = 1024;
+
+/// How many nodes a policy may have.
+const NODES: u32 = 256;
+
+/// A gateway whose ports have interfaces but no cables: frames come from tests. When it is dropped
+/// the next test gets it.
+pub(crate) struct Gateway(Option<Loaded>);
+
+impl Gateway {
+    /// One that knows no flow.
+    pub(crate) fn with_flows(flows: u32) -> Self {
+        let mut laboratory = Laboratory::lock();
+        let laboratory = laboratory.get_or_insert_with(Laboratory::new);
+        let idle = laboratory.idle.entry(flows).or_default().pop();
+        let loaded = idle.unwrap_or_else(|| Loaded::new(&laboratory.lab, flows));
+        loaded.trial.forget_flows().unwrap();
+        Self(Some(loaded))
+    }
+}
+
+impl Deref for Gateway {
+    type Target = Loaded;
+
+    fn deref(&self) -> &Loaded {
+        self.0.as_ref().unwrap()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let Some(loaded) = self.0.take() else { return };
+        if thread::panicking() {
+            return;
+        }
+        loaded.settle();
+        if let Some(laboratory) = &mut *Laboratory::lock() {
+            laboratory.idle.entry(loaded.flows).or_default().push(loaded);
+        }
+    }
+}
+
+/// What a gateway is made of.
+pub(crate) struct Loaded {
+    pub(crate) trial: Trial,
+    flows: u32,
+    clock: Clock,
+    ticker: OwnedFd,
+    ledger: RefCell<[PortCounts; 4]>,
+}
+
+impl Loaded {
+    pub(crate) fn new(lab: &Lab, flows: u32) -> Self {
+        let config = config(&lab.bpffs().join(flows.to_string()), flows);
+        lab.gateway().run(|| {
+            let clock = measure_clock(&config).unwrap();
+            let directory = lab.bpffs().join(format!("{flows}-ticker"));
+            let ticker = fs::create_dir(&directory).and_then(|()| {
+                let ticker = load::clock(&directory, &sizes(&config)).unwrap();
+                remove_directory(&directory).map(|()| ticker)
+            });
+            let trial = Trial::new(&config, clock).unwrap();
+            let ledger = RefCell::new(counts(&trial));
+            Self { trial, flows, clock, ticker: ticker.unwrap(), ledger }
+        })
+    }
+
+    /// Puts an image in force under which nobody has a lease and nothing is stopped or isolated.
+    pub(crate) fn reset(&self, image: &Image) {
+        self.trial.stop(Stop::None);
+        for slot in 0..256 {
+            self.trial.stop_subnetwork(SubnetworkSlot(slot), Stop::None);
+        }
+        for slot in 0..=NODES {
+            self.trial.isolate(NodeSlot(slot), false);
+            self.trial.grant(NodeSlot(slot), Ticks(0));
+        }
+        self.trial.forget_flows().unwrap();
+        self.trial.install(image);
+    }
+
+    /// Ticks a second.
+    pub(crate) fn hz(&self) -> u32 {
+        self.clock.hz()
+    }
+
+    /// The kernel's tick, as the program reads it.
+    pub(crate) fn now(&self) -> Ticks {
+        let (_, frame) = sys::test_run(self.ticker.as_fd(), &[0; 64]).unwrap();
+        Ticks(u64::from_le_bytes(*frame.first_chunk().unwrap()))
+    }
+
+    /// Runs a port's program over a frame. The verdict is what the port's whole ledger says: one
+    /// frame received, one decided, nothing else; and the kernel's action must agree.
+    pub(crate) fn run(&self, port: Port, frame: &[u8]) -> (Verdict, Vec<u8>) {
+        let (action, output) = self.trial.run(port, frame).unwrap();
+        let after = read::port(self.trial.maps(), port).unwrap();
+        let before = &mut self.ledger.borrow_mut()[usize::from(port.0)];
+        let one = Some(Count { packets: 1, bytes: frame.len() as u64 });
+        assert_eq!(difference(before.received, after.received), one, "{}", hex(frame));
+        let verdicts = before.verdicts.iter().zip(&after.verdicts);
+        let changes = verdicts
+            .filter_map(|(was, is)| Some((is.0, difference(was.1, is.1)?)))
+            .collect::<Vec<_>>();
+        *before = after;
+        let [(verdict, change)] = changes[..] else {
+            panic!("{changes:?} on {}", hex(frame));
+        };
+        assert_eq!(Some(change), one, "{verdict:?} on {}", hex(frame));
+        let expected = match verdict {
+            Verdict::Pass(_) => action::REDIRECT,
+            Verdict::Drop(_) => action::DROP,
+        };
+        assert_eq!(action, expected, "{verdict:?} on {}", hex(frame));
+        (verdict, output)
+    }
+
+    /// What the program did with its events.
+    pub(crate) fn events(&self) -> EventState {
+        read::events(self.trial.maps()).unwrap()
+    }
+
+    /// How many flows are half-open, and how many established.
+    pub(crate) fn flow_counts(&self) -> (usize, usize) {
+        let count = |table| {
+            let mut count = 0;
+            read::flows(self.trial.maps(), table, |_, _| count += 1).unwrap();
+            count
+        };
+        (count(Table::HalfOpen), count(Table::Established))
+    }
+
+    /// Panics if a port has counted anything since its last frame.
+    pub(crate) fn settle(&self) {
+        assert_eq!(*self.ledger.borrow(), counts(&self.trial));
+    }
+}
+
+fn counts(trial: &Trial) -> [PortCounts; 4] {
+    [0, 1, 2, 3].map(|port| read::port(trial.maps(), Port(port)).unwrap())
+}
+
+fn difference(before: Count, after: Count) -> Option<Count> {
+    let packets = after.packets - before.packets;
+    let bytes = after.bytes - before.bytes;
+    (packets != 0 || bytes != 0).then_some(Count { packets, bytes })
+}
+
+/// With as little room as the policies here need.
+pub(crate) fn config(directory: &Path, flows: u32) -> Config {
+    let mut text = format!(
+        "[bpf]\ndirectory = {directory:?}\n\
+         [capacity]\nnodes = {NODES}\nrules = 1024\nflows = {flows}\n\
+         [gateway]\nmode = \"bridge\"\npairs = [[\"inside\", \"outside\"], [\"left\", \"right\"]]\n"
+    );
+    for port in PORTS {
+        text.push_str(&format!("[port.{port}]\ninterface = \"{port}\"\n"));
+    }
+    text.parse().unwrap()
+}
+
+/// The laboratory, and the gateways that no test uses at the moment.
+struct Laboratory {
+    idle: BTreeMap<u32, Vec<Loaded>>,
+    lab: Lab,
+}
+
+static LABORATORY: Mutex<Option<Laboratory>> = Mutex::new(None);
+
+impl Laboratory {
+    fn lock() -> MutexGuard<'static, Option<Self>> {
+        LABORATORY.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn new() -> Self {
+        // SAFETY: the function is ours and takes no argument.
+        unsafe { nix::libc::atexit(clean_up) };
+        let lab = Lab::new();
+        let near = |name, number| (lab.gateway(), name, Mac::local(number));
+        Link::pair(near("left", 3), near("left-end", 0x13));
+        Link::pair(near("right", 4), near("right-end", 0x14));
+        Self { idle: BTreeMap::new(), lab }
+    }
+}
+
+/// Statics are not dropped, and a lab leaves namespaces behind that is not.
+extern "C" fn clean_up() {
+    drop(Laboratory::lock().take());
+}

@@ -1,0 +1,154 @@
+//! Where the program's room ends: ports without a way out, full tables, events without a reader,
+//! the memory of a flow and the verifier's patience.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use firewall_common::abi::{EventState, Stop, map};
+use firewall_common::{Port, SubnetworkSlot};
+use firewall_daemon::dataplane::sizes;
+use firewall_policy::SequentialSlots;
+use firewall_policy::explain::Sizes;
+use firewall_tests::lab::Lab;
+use nix::libc;
+
+use crate::fixture::*;
+use crate::gateway::{FLOWS, Gateway, Loaded, config};
+
+fn asks(port: u16) -> Arrival {
+    inside(ct() / ipv4(CT4, PACS4) / udp(port, 123))
+}
+
+fn answers(port: u16) -> Arrival {
+    outside(hospital() / ipv4(PACS4, CT4) / udp(123, port))
+}
+
+#[test]
+fn a_permitted_frame_without_a_way_out_is_dropped_by_that_name() {
+    let lab = Lab::new();
+    let loaded = Loaded::new(&lab, FLOWS);
+    let (_, image) = compiled(POLICY, &mut SequentialSlots::new());
+    loaded.reset(&image);
+    let told = |(side, packet): Arrival| loaded.run(Port(side as u16), &packet.bytes()).0.name();
+    assert_eq!(told(asks(1)), "opened");
+    loaded.trial.unplug(Port(1)).unwrap();
+    assert_eq!(told(asks(1)), "redirect_failed");
+    assert_eq!(told(asks(2)), "redirect_failed");
+    assert_eq!(told(answers(1)), "established");
+    loaded.settle();
+}
+
+#[test]
+fn every_drop_and_every_opening_tells_and_nothing_else_does() {
+    let world = World::new();
+    let before = world.memory.gateway.events();
+    world.sequence([
+        ("opened out 0", asks(1)),
+        ("established out 120", answers(1)),
+        ("no_rule", answers(2)),
+        ("arp out 0", inside(ct() / arp_request(CT, CT4, PACS4))),
+        ("unknown_source", inside(eth(STRANGER, ROUTER) / ipv4("198.51.100.1", PACS4) / udp(1, 2))),
+        ("ethertype", inside(eth(CT, ROUTER).ethertype(0x88cc) / payload([0; 46]))),
+        ("established out 0", asks(1)),
+    ]);
+    world.memory.stop(Stop::Hard);
+    world.sequence([("stopped", asks(1)), ("stopped", answers(1))]);
+    world.memory.stop(Stop::None);
+    let after = world.memory.gateway.events();
+    // A trial has no reader: nothing is written, so everything that would tell is suppressed.
+    let EventState { emitted, suppressed, overflowed, .. } = after;
+    let told = (emitted, suppressed - before.suppressed, overflowed);
+    assert_eq!(told, (0, 6, 0));
+}
+
+#[test]
+fn a_gateway_without_a_policy_drops_everything_by_that_name() {
+    let lab = Lab::new();
+    let loaded = Loaded::new(&lab, FLOWS);
+    let (_, packet) = asks(1);
+    for port in 0..4 {
+        assert_eq!(loaded.run(Port(port), &packet.bytes()).0.name(), "not_armed");
+    }
+    loaded.trial.stop(Stop::Hard);
+    assert_eq!(loaded.run(Port(0), &packet.bytes()).0.name(), "stopped");
+    loaded.trial.stop_subnetwork(SubnetworkSlot(1), Stop::Hard);
+    loaded.settle();
+}
+
+#[test]
+fn a_full_table_takes_as_many_flows_as_it_was_made_for_and_keeps_them() {
+    let world = World::under(POLICY, &Sizes { flows: 64, ..Sizes::default() });
+    for port in 1..=64 {
+        world.sequence([("opened out 0", asks(port)), ("established out 120", answers(port))]);
+    }
+    for port in 65..=80 {
+        world.sequence([("opened out 0", asks(port)), ("flow_table_full", answers(port))]);
+    }
+    assert_eq!(world.memory.flow_counts(), (16, 64));
+    for port in 1..=64 {
+        world.sequence([("established out 0", asks(port)), ("established out 120", answers(port))]);
+    }
+    assert_eq!(world.ledger(), "established 192, flow_table_full 16, opened 80");
+}
+
+#[test]
+fn a_flood_of_questions_takes_no_more_room_than_there_is_and_nothing_from_the_answered() {
+    let world = World::new();
+    world.sequence([("opened out 0", asks(1)), ("established out 120", answers(1))]);
+    for port in 2..=5000 {
+        world.sequence([("opened out 0", asks(port))]);
+    }
+    let (half_open, established) = world.memory.flow_counts();
+    assert!((500..=2048).contains(&half_open), "{half_open} of 1024");
+    assert_eq!(established, 1);
+    world.sequence([("established out 120", answers(1)), ("established out 0", asks(1))]);
+}
+
+#[test]
+fn a_flow_takes_176_bytes() {
+    let config = config(Path::new("/sys/fs/bpf/cordon"), 1 << 18);
+    let shapes = sizes(&config).shapes();
+    let flows = shapes.iter().find(|shape| shape.name == map::FLOWS).unwrap();
+    // What struct htab_elem has in front of the key; key and value are rounded up to 8.
+    const HEAD: u32 = 48;
+    let bucket = 16 * flows.max_entries.next_power_of_two() / flows.max_entries;
+    let (key, value) = (flows.key_size.next_multiple_of(8), flows.value_size.next_multiple_of(8));
+    assert_eq!((key, value, bucket), (40, 72, 16));
+    assert_eq!(key + value + HEAD + bucket, 176);
+}
+
+#[test]
+fn the_verifier_has_room_to_spare() {
+    let gateway = Gateway::with_flows(FLOWS);
+    for port in 0..4 {
+        let instructions = verified(gateway.trial.program(Port(port)).unwrap()).unwrap();
+        println!("port {port}: {instructions} instructions verified");
+        // The kernel gives up at a million.
+        assert!((1..250_000).contains(&instructions), "{instructions}");
+    }
+}
+
+/// `bpf_prog_info.verified_insns`.
+fn verified(program: &OwnedFd) -> io::Result<u32> {
+    const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+    const VERIFIED: usize = 216;
+    #[repr(C)]
+    struct Attributes {
+        fd: u32,
+        length: u32,
+        info: u64,
+    }
+    let mut info = [0_u8; 232];
+    let fd = u32::try_from(program.as_raw_fd()).unwrap();
+    let mut attributes = Attributes { fd, length: 232, info: info.as_mut_ptr() as u64 };
+    // SAFETY: a prefix of `union bpf_attr`; the kernel writes at most `length` bytes to `info`.
+    let result = unsafe {
+        let command = OBJ_GET_INFO_BY_FD;
+        libc::syscall(libc::SYS_bpf, command, &raw mut attributes, size_of::<Attributes>())
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u32::from_ne_bytes(*info[VERIFIED..].first_chunk().unwrap()))
+}
