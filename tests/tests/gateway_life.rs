@@ -78,13 +78,13 @@ fn a_starting_daemon_lets_the_permitted_through_only_once_armed_and_the_forbidde
 #[test]
 fn a_killed_daemon_interrupts_nothing_opens_nothing_and_its_successor_adopts() {
     let mut gateway = Gateway::start(&images());
+    let first = gateway.ledger();
     let (near, far) = (gateway.lab().near(), gateway.lab().far());
     let streams = FAR.addresses().map(|address| Stream::open(near, far, address, 104));
     let datagrams = Datagrams::exchange(near, far, (NEAR.v4, FAR.v4), 514);
     let leaked = Watch::start(far, FORBIDDEN);
     let flood = Flood::start(near, &forbidden());
     let (times, mut longest, mut slowest) = (repeat(10), Duration::ZERO, Duration::ZERO);
-    let first = gateway.glance();
     let mut before = first.clone();
     for _ in 0..times {
         gateway.kill();

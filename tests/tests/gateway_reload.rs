@@ -29,7 +29,7 @@ fn a_reload_under_load_loses_nothing_that_both_policies_allow_and_passes_nothing
     let policies = policies();
     let gateway = Gateway::start(&policies[0]);
     let (near, far) = (gateway.lab().near(), gateway.lab().far());
-    let before = gateway.glance();
+    let before = gateway.ledger();
     let streams = FAR.addresses().map(|address| Stream::open(near, far, address, 104));
     let datagrams = [(NEAR.v4, FAR.v4), (NEAR.v6, FAR.v6)]
         .map(|ends| Datagrams::exchange(near, far, ends, 514));

@@ -298,7 +298,8 @@ impl Gateway {
         self.ledger().since(before)
     }
 
-    /// A busy gateway's counters, which need not add up at this instant.
+    /// A busy gateway's counters, which need not add up at this instant: no place to count sums
+    /// from.
     pub fn glance(&self) -> Ledger {
         Ledger::of(&self.counters())
     }
