@@ -159,12 +159,13 @@ async fn serve(config: Config) -> Result<(), Ending> {
     let page = metrics::listen(&config.metrics).await.map_err(|error| {
         failed(&error, Some("set [metrics] listen to a free address of this machine".to_owned()))
     })?;
+    let policies = config.policy.directory.clone();
     let daemon = Daemon::open(config).map_err(|error| {
         let hint = error.hint();
         failed(&error, Some(hint))
     })?;
     let daemon = Arc::new(daemon);
-    first_policy(&daemon)?;
+    first_policy(&daemon, &policies)?;
     daemon.attach().map_err(|error| {
         let hint = error.hint();
         failed(&error, Some(hint))
@@ -187,7 +188,7 @@ async fn serve(config: Config) -> Result<(), Ending> {
     Ok(())
 }
 
-fn first_policy(daemon: &Daemon) -> Result<(), Ending> {
+fn first_policy(daemon: &Daemon, directory: &std::path::Path) -> Result<(), Ending> {
     match daemon.reload_policy() {
         Ok(report) => {
             for warning in report.warnings {
@@ -203,15 +204,16 @@ fn first_policy(daemon: &Daemon) -> Result<(), Ending> {
             Ok(())
         }
         Err(error) => {
-            let details = match &error {
+            let cause = match &error {
                 ReloadError::Candidate(error) => error.render(),
-                ReloadError::Prove(_) | ReloadError::Activate(_) | ReloadError::Flows(_) => {
-                    with_cause(&error)
-                }
+                ReloadError::Prove(error) => error.render(),
+                ReloadError::Activate(_) | ReloadError::Flows(_) => with_cause(&error),
             };
+            let directory = directory.display();
+            let sentence = format!("the policy in {directory} was not activated: {error}\n{cause}");
             let hint = "what was in force before still is; on a fresh start nothing passes. \
                         `cordon check DIR` tries a policy without touching anything";
-            Err(Ending { sentence: details, hint: Some(hint.to_owned()), code: INVALID })
+            Err(Ending { sentence, hint: Some(hint.to_owned()), code: INVALID })
         }
     }
 }

@@ -39,6 +39,23 @@ impl ProveError {
     }
 }
 
+impl ProveError {
+    /// What is wrong, a line each, for a terminal or a log.
+    pub fn render(&self) -> String {
+        match self {
+            Self::Failed { failed } => {
+                let lines = failed.iter().map(|failed| {
+                    let file = failed.file.as_deref().unwrap_or("the policy");
+                    format!("{file}:{}: {}\n", failed.line.unwrap_or(0), failed.message)
+                });
+                lines.collect()
+            }
+            Self::Trial(error) => format!("{error}\n"),
+            Self::Run(error) => format!("{error}\n"),
+        }
+    }
+}
+
 /// Tries every expectation; all that fail are named. The trial is made when the first policy has
 /// expectations, and kept.
 pub fn expectations(
