@@ -76,10 +76,8 @@ fn subnetwork(random: &mut Random, text: &mut String, number: usize, nodes: &mut
     let port = if random.once_in(6) { 2 + number % 2 } else { number % 2 };
     let port = PORTS[port];
     let tagged = random.once_in(2).then(|| 10 * (number + 1));
-    // Ports may have the same networks behind them: those of a pair did so in the hospital.
-    let place = number;
     let length = *random.pick(&[16, 24, 24, 28]);
-    let (four, six) = (format!("10.{place}.0.0/{length}"), format!("fd00:{place}::/64"));
+    let (four, six) = (format!("10.{number}.0.0/{length}"), format!("fd00:{number}::/64"));
     writeln!(text, "[subnetwork.s{number}]\nport = {port:?}").unwrap();
     if let Some(vlan) = tagged {
         writeln!(text, "vlan = {vlan}").unwrap();
@@ -94,10 +92,13 @@ fn subnetwork(random: &mut Random, text: &mut String, number: usize, nodes: &mut
         let host = 1 + node;
         writeln!(text, "[node.n{node}]\nsubnetwork = \"s{number}\"").unwrap();
         match random.below(3) {
-            0 => writeln!(text, "addresses = [\"10.{place}.0.{host}\"]"),
-            1 => writeln!(text, "addresses = [\"fd00:{place}::{host:x}\"]"),
+            0 => writeln!(text, "addresses = [\"10.{number}.0.{host}\"]"),
+            1 => writeln!(text, "addresses = [\"fd00:{number}::{host:x}\"]"),
             _ => {
-                writeln!(text, "addresses = [\"10.{place}.0.{host}\", \"fd00:{place}::{host:x}\"]")
+                writeln!(
+                    text,
+                    "addresses = [\"10.{number}.0.{host}\", \"fd00:{number}::{host:x}\"]"
+                )
             }
         }
         .unwrap();
