@@ -137,12 +137,19 @@ fn detach_all(arguments: &Arguments) -> Result<(), Ending> {
 fn run(arguments: &Arguments) -> Result<(), Ending> {
     let config = load(&arguments.config)?;
     needs_root()?;
+    hurry();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_all()
         .build()
         .map_err(|error| failed(&error, None))?;
     runtime.block_on(serve(config))
+}
+
+/// A stop must not wait for a processor behind those who flood us; threads inherit it.
+fn hurry() {
+    // SAFETY: no pointers; refused without CAP_SYS_NICE, and then things are as they were.
+    unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, -15) };
 }
 
 async fn serve(config: Config) -> Result<(), Ending> {

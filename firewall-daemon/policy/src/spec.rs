@@ -4,6 +4,10 @@ mod table;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use toml::de::{DeTable, DeValue};
 
@@ -105,29 +109,90 @@ pub(crate) struct Read<'a> {
     pub(crate) is_broken: bool,
 }
 
-/// Reads every file.
+/// Below so many bytes a thread costs more than it saves.
+const WORTH_A_THREAD: usize = 64 * 1024;
+
+/// Reads every file, large ones side by side.
 pub(crate) fn read(sources: &Sources) -> Read<'_> {
-    let mut spec = Spec::default();
-    let found = RefCell::default();
-    let (mut is_versioned, mut is_broken) = (false, false);
-    for (file, source) in sources.files().iter().enumerate() {
-        let (document, errors) = DeTable::parse_recoverable(&source.text);
-        if syntax(file, &source.text, &errors, &mut found.borrow_mut()) {
-            is_broken = true;
-            continue;
-        }
-        let place = Span { file, start: 0, end: 0 };
-        let document = Table::new("a policy", place, document.into_inner(), &found);
-        is_versioned |= document_of(document, &mut spec);
+    let size: usize = sources.files().iter().map(|source| source.text.len()).sum();
+    let files = sources.files().iter().enumerate();
+    let parts: Vec<Part<'_>> = if size < WORTH_A_THREAD {
+        files.map(|(file, source)| part(file, &source.text)).collect()
+    } else {
+        side_by_side(sources)
+    };
+    let mut read = Read { spec: Spec::default(), found: Vec::new(), is_broken: false };
+    let mut is_versioned = false;
+    for Part { spec, found, is_broken, is_versioned: says_version } in parts {
+        let Spec { subnetworks, nodes, applications, rules, expectations } = spec;
+        read.spec.subnetworks.extend(subnetworks);
+        read.spec.nodes.extend(nodes);
+        read.spec.applications.extend(applications);
+        read.spec.rules.extend(rules);
+        read.spec.expectations.extend(expectations);
+        read.found.extend(found);
+        read.is_broken |= is_broken;
+        is_versioned |= says_version;
     }
-    if !is_versioned && !is_broken {
+    if !is_versioned && !read.is_broken {
         let place = Span { file: 0, start: 0, end: 0 };
-        found.borrow_mut().push(
+        read.found.push(
             Diagnostic::at(Code::MissingVersion, place, "the policy does not say its version")
                 .help("start the first file with `version = 1`"),
         );
     }
-    Read { spec, found: found.into_inner(), is_broken }
+    read
+}
+
+/// What one file says.
+#[derive(Default)]
+struct Part<'a> {
+    spec: Spec<'a>,
+    found: Vec<Diagnostic>,
+    is_broken: bool,
+    is_versioned: bool,
+}
+
+/// One thread a processor, each takes the next file that nobody has.
+fn side_by_side(sources: &Sources) -> Vec<Part<'_>> {
+    let files = sources.files();
+    let parts: Vec<OnceLock<Part<'_>>> = files.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(files.len());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let file = next.fetch_add(1, Ordering::Relaxed);
+                    let (Some(source), Some(place)) = (files.get(file), parts.get(file)) else {
+                        return;
+                    };
+                    place.get_or_init(|| part(file, &source.text));
+                }
+            });
+        }
+    });
+    // A thread that could not be started or died leaves its file to us.
+    let read = parts.into_iter().enumerate().zip(files);
+    let read = read.map(|((file, part_of), source)| {
+        part_of.into_inner().unwrap_or_else(|| part(file, &source.text))
+    });
+    read.collect()
+}
+
+fn part(file: usize, text: &str) -> Part<'_> {
+    let mut part = Part::default();
+    let found = RefCell::default();
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if syntax(file, text, &errors, &mut found.borrow_mut()) {
+        part.is_broken = true;
+    } else {
+        let place = Span { file, start: 0, end: 0 };
+        let document = Table::new("a policy", place, document.into_inner(), &found);
+        part.is_versioned = document_of(document, &mut part.spec);
+    }
+    part.found = found.into_inner();
+    part
 }
 
 /// Reports what the parser found; true if the file cannot be read any further. A name that is

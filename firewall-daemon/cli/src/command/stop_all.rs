@@ -38,12 +38,19 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
     let Arguments { subnetwork, hard, reason, direct } = arguments;
     let request = StopRequest { subnetwork, hard, reason };
+    hurry();
     let report = if direct {
         direct::stop(&context.config()?, &request)?
     } else {
         context.client().stop(&request).await.map_err(context.explain())?
     };
     context.answer(&report, render)
+}
+
+/// A stop must not wait for a processor behind those who flood us.
+fn hurry() {
+    // SAFETY: no pointers; refused without CAP_SYS_NICE, and then things are as they were.
+    unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, -15) };
 }
 
 /// Also what a resume did.
