@@ -134,7 +134,7 @@ pub(crate) fn measure(effort: Effort, report: &mut Report) {
             cordon.ask(&["resume", "--reason", "bench"]);
             flows(&sink);
         }
-        for _ in 0..effort.pick(5, 20) {
+        for _ in 0..effort.pick(5, 200) {
             cordon.kill();
             direct.stop(&sink, &cordon, &["stop-all", "--direct", "--reason", "bench"]);
             cordon.start();
