@@ -6,6 +6,7 @@
 pub mod ask;
 pub mod attach;
 pub mod clock;
+pub mod direct;
 pub mod interface;
 pub mod latch;
 pub mod load;
@@ -184,8 +185,9 @@ impl DataPlane {
     }
 
     /// Makes every port's program guard it, lets go of ports that are not in the configuration any
-    /// more, and forgets maps of other sizes or layouts. [`DataPlane::open`] has done so already, unless the maps are fresh and programs
-    /// with other maps guard the ports: those go on until an image is published for ours.
+    /// more, and forgets maps of other sizes or layouts. [`DataPlane::open`] has done so already,
+    /// unless the maps are fresh and programs with other maps guard the ports: those go on until an
+    /// image is published for ours.
     pub fn attach(&mut self) -> Result<(), OpenError> {
         if self.attached {
             return Ok(());

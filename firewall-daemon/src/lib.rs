@@ -10,4 +10,5 @@ pub mod daemon;
 pub mod dataplane;
 pub mod events;
 pub mod metrics;
+pub mod priority;
 pub mod report;

@@ -12,6 +12,7 @@ use firewall_daemon::control::{self, Listener};
 use firewall_daemon::daemon::{Daemon, ReloadError};
 use firewall_daemon::dataplane;
 use firewall_daemon::metrics::{self, Snapshot};
+use firewall_daemon::priority;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::prelude::*;
@@ -137,19 +138,13 @@ fn detach_all(arguments: &Arguments) -> Result<(), Ending> {
 fn run(arguments: &Arguments) -> Result<(), Ending> {
     let config = load(&arguments.config)?;
     needs_root()?;
-    hurry();
+    priority::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_all()
         .build()
         .map_err(|error| failed(&error, None))?;
     runtime.block_on(serve(config))
-}
-
-/// A stop must not wait for a processor behind those who flood us; threads inherit it.
-fn hurry() {
-    // SAFETY: no pointers; refused without CAP_SYS_NICE, and then things are as they were.
-    unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, -15) };
 }
 
 async fn serve(config: Config) -> Result<(), Ending> {

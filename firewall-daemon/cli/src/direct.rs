@@ -2,8 +2,8 @@
 
 use firewall_control::{Caller, StopLevel, StopReport, StopRequest};
 use firewall_daemon::config::Config;
+use firewall_daemon::dataplane::direct;
 use firewall_daemon::dataplane::latch::{LatchedStop, Order};
-use firewall_daemon::dataplane::stop;
 use jiff::Timestamp;
 
 use crate::failure::{Exit, Failure};
@@ -23,7 +23,7 @@ pub(crate) fn stop(config: &Config, request: &StopRequest) -> Result<StopReport,
     let order = Order { since: Timestamp::now().to_string(), by, reason: reason.clone() };
     let stop = LatchedStop { level, order };
     let (state, bpf) = (&config.state.directory, &config.bpf.directory);
-    let (outcome, stopped) = stop::direct(state, bpf, subnetwork.as_deref(), &stop)
+    let (outcome, stopped) = direct::stop_all(state, bpf, subnetwork.as_deref(), &stop)
         .map_err(|error| Failure::with_hint(Exit::Refused, error.to_string(), error.hint()))?;
     let message = if stopped == *subnetwork {
         "a daemon that is started later keeps the stop; `cordon resume` lifts it then".to_owned()

@@ -102,7 +102,11 @@ impl LatchError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Read { .. } | Self::Damaged { .. } => {
+            Self::Read { .. } => {
+                "enforcement stays as it is; look whether the disk is in order and mounted, and \
+                 whether root may read the file"
+            }
+            Self::Damaged { .. } => {
                 "enforcement stays as it is; `cordon stop-all --direct --reason TEXT` sets the file \
                  aside and writes a new one that stops everything, after which cordond starts and \
                  `cordon resume` lifts it"

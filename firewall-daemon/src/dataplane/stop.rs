@@ -5,7 +5,6 @@
 //! (measured): traffic ends at once, and the answer waits for the disk. What the kernel was told
 //! outlives the daemon without the latch; the latch is for the reboot.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -16,8 +15,6 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use super::latch::{Latch, LatchError, Latched, LatchedStop, Order};
 use super::maps::Maps;
-use super::pins::Pins;
-use super::slots;
 
 /// What a stop or a resume is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,12 +99,15 @@ impl Stopper {
         self.latch.read().unwrap_or_else(|_| known.clone())
     }
 
-    /// Stops; a stricter stop that is in force stays. If the disk is full it stops all the same, and says that it is not latched.
+    /// Stops; a stricter stop that is in force stays. If the disk is full it stops all the same, and
+    /// says that it is not latched.
     pub fn stop(&self, scope: &Scope, stop: &LatchedStop) -> Result<Outcome, StopError> {
         let begun = Instant::now();
+        // Before the lock: whoever holds it may be waiting for a disk that hangs.
+        self.tighten(scope, stop.level);
         let mut latched = self.lock();
-        let level = stop.level.max(self.stored(scope));
-        self.store(scope, kernel(level));
+        // And again: a resume that held it may have stored its own word since.
+        let level = self.tighten(scope, stop.level);
         let mut wanted = self.on_disk(&latched);
         let since = wanted.tighten(scope.subnetwork(), stop);
         let written = self.latch.write(&wanted);
@@ -147,21 +147,26 @@ impl Stopper {
 
     /// Cuts a node off. Like a stop: if the disk is full it is cut off all the same.
     pub fn isolate(&self, node: &str, slot: NodeSlot, order: Order) -> Result<(), StopError> {
+        self.cut_off(slot);
         let mut latched = self.lock();
         let mut wanted = self.on_disk(&latched);
         wanted.nodes.insert(node.to_owned(), order);
-        if let Some(state) = self.maps.nodes.get(slot.0 as usize) {
-            state.set_isolated(true);
-        }
-        bump(&self.maps);
+        // Again, as in `stop`.
+        let isolated = self.cut_off(slot);
         let written = self.latch.write(&wanted);
         *latched = wanted;
-        let isolated =
-            self.maps.nodes.get(slot.0 as usize).is_some_and(|state| state.is_isolated());
         if !isolated {
             return Err(StopError::NotStored);
         }
         written.map_err(StopError::NotLatched)
+    }
+
+    /// Whether the kernel's word says so afterwards.
+    fn cut_off(&self, slot: NodeSlot) -> bool {
+        let state = self.maps.nodes.get(slot.0 as usize);
+        state.inspect(|state| state.set_isolated(true));
+        bump(&self.maps);
+        state.is_some_and(|state| state.is_isolated())
     }
 
     /// Lets a node back: first on disk, then in the kernel.
@@ -211,6 +216,13 @@ impl Stopper {
         store(&self.maps, scope, stop);
     }
 
+    /// Stores a stop unless a stricter one is there; the level that is in force then.
+    fn tighten(&self, scope: &Scope, level: StopLevel) -> StopLevel {
+        let level = level.max(self.stored(scope));
+        self.store(scope, kernel(level));
+        level
+    }
+
     fn stored(&self, scope: &Scope) -> StopLevel {
         stored(&self.maps, scope)
     }
@@ -247,7 +259,7 @@ fn stored(maps: &Maps, scope: &Scope) -> StopLevel {
     spoken(Stop::decode(word))
 }
 
-fn spoken(stop: Stop) -> StopLevel {
+pub(super) fn spoken(stop: Stop) -> StopLevel {
     match stop {
         Stop::None => StopLevel::None,
         Stop::Ordinary => StopLevel::Ordinary,
@@ -266,135 +278,10 @@ pub fn publication(maps: &Maps) -> Publication {
     Publication::decode(maps.control().publication.load())
 }
 
-fn kernel(level: StopLevel) -> Stop {
+pub(super) fn kernel(level: StopLevel) -> Stop {
     match level {
         StopLevel::None => Stop::None,
         StopLevel::Ordinary => Stop::Ordinary,
         StopLevel::Hard => Stop::Hard,
     }
-}
-
-/// Why a stop without the daemon was not, or not wholly, done.
-#[derive(Debug, thiserror::Error)]
-pub enum DirectError {
-    /// The latch could not be written; whether the kernel was told is said beside.
-    #[error("{0}")]
-    Stop(#[from] StopError),
-    /// Nothing is pinned: there is nothing to stop, but the latch is written.
-    #[error(
-        "latched, but there is no enforcement in place under {directory}: nothing crosses a bridge that is not armed"
-    )]
-    NoPins {
-        /// Where the pins should be.
-        directory: String,
-    },
-    /// The pinned maps cannot be used.
-    #[error("latched, but the pinned maps cannot be opened: {0}")]
-    Maps(#[from] super::maps::MapsError),
-    /// Nobody has declared that subnetwork.
-    #[error("latched, but the running policy has no subnetwork {name}")]
-    UnknownSubnetwork {
-        /// Its name.
-        name: String,
-    },
-    /// Neither the kernel nor the disk was told.
-    #[error("NOT stopped and not latched: {0}")]
-    Neither(#[source] Box<DirectError>),
-    /// The latch was damaged and could not be set aside.
-    #[error("stopped, but not latched: the damaged latch cannot be set aside: {0}")]
-    SetAside(#[source] std::io::Error),
-}
-
-impl DirectError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Stop(StopError::NotLatched(error) | StopError::StillLatched(error)) => {
-                Some(error.hint().to_owned())
-            }
-            Self::Stop(StopError::NotStored) | Self::Maps(_) | Self::Neither(_) => Some(
-                "pull the cable of the subnetwork, or `ip link set IFACE down` on a port of the \
-                 gateway"
-                    .to_owned(),
-            ),
-            Self::NoPins { .. } => {
-                Some("if the gateway should be guarding, look whether --config is right".to_owned())
-            }
-            Self::UnknownSubnetwork { .. } => {
-                Some("without --subnetwork everything is stopped".to_owned())
-            }
-            Self::SetAside(_) => Some("make the state directory writable".to_owned()),
-        }
-    }
-}
-
-/// Stops without the daemon: latches, then writes the pinned maps of every layout that is there. A
-/// latch that cannot be read is set aside; since nobody knows what it held, everything is stopped
-/// then. Returns what was stopped, too.
-pub fn direct(
-    state_directory: &Path,
-    bpf_directory: &Path,
-    subnetwork: Option<&str>,
-    stop: &LatchedStop,
-) -> Result<(Outcome, Option<String>), DirectError> {
-    let begun = Instant::now();
-    let latch = Latch::new(state_directory);
-    let (mut latched, subnetwork, readable) = match latch.read() {
-        Ok(latched) => (latched, subnetwork, Ok(())),
-        Err(LatchError::Damaged { .. }) => {
-            let aside = latch.set_aside().map(drop).map_err(DirectError::SetAside);
-            (Latched::default(), None, aside)
-        }
-        Err(error @ (LatchError::Read { .. } | LatchError::Write { .. })) => {
-            (Latched::default(), None, Err(StopError::NotLatched(error).into()))
-        }
-    };
-    let told = tell_kernel(bpf_directory, subnetwork, stop.level);
-    let since = latched.tighten(subnetwork, stop);
-    let written = readable.and_then(|()| {
-        latch.write(&latched).map_err(|error| DirectError::Stop(StopError::NotLatched(error)))
-    });
-    let effective = match (told, written) {
-        (Ok(level), Ok(())) => level,
-        (Ok(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
-        (Err(told), Err(_)) => return Err(DirectError::Neither(Box::new(told))),
-    };
-    let took = begun.elapsed();
-    let outcome = Outcome { latched: effective, effective, since: Some(since), took };
-    Ok((outcome, subnetwork.map(ToOwned::to_owned)))
-}
-
-/// Stores the stop in the pinned maps of every layout that is there. Never loosens one.
-fn tell_kernel(
-    bpf_directory: &Path,
-    subnetwork: Option<&str>,
-    level: StopLevel,
-) -> Result<StopLevel, DirectError> {
-    let directories = Pins::new(bpf_directory).all_maps().unwrap_or_default();
-    if directories.is_empty() {
-        return Err(DirectError::NoPins { directory: bpf_directory.display().to_string() });
-    }
-    let mut effective = level;
-    for directory in directories {
-        let maps = super::maps::Stops::open(&directory)?;
-        let word = match subnetwork {
-            None => &maps.control().stop,
-            Some(name) => {
-                let slot = slots::find_in(&maps.names, name);
-                let state = slot.and_then(|slot| maps.subnetworks.get(usize::from(slot.0)));
-                let Some(state) = state else {
-                    return Err(DirectError::UnknownSubnetwork { name: name.to_owned() });
-                };
-                &state.stop
-            }
-        };
-        let wanted = level.max(spoken(Stop::decode(word.load())));
-        word.store(kernel(wanted).encode());
-        maps.control().publication.atomic().fetch_add(1 << 32, SeqCst);
-        if spoken(Stop::decode(word.load())) != wanted {
-            return Err(StopError::NotStored.into());
-        }
-        effective = wanted;
-    }
-    Ok(effective)
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use firewall_control::{StopLevel, StopReport, StopRequest};
+use firewall_daemon::priority;
 
 use super::reason;
 use crate::context::Context;
@@ -38,19 +39,13 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
     let Arguments { subnetwork, hard, reason, direct } = arguments;
     let request = StopRequest { subnetwork, hard, reason };
-    hurry();
+    priority::raise();
     let report = if direct {
         direct::stop(&context.config()?, &request)?
     } else {
         context.client().stop(&request).await.map_err(context.explain())?
     };
     context.answer(&report, render)
-}
-
-/// A stop must not wait for a processor behind those who flood us.
-fn hurry() {
-    // SAFETY: no pointers; refused without CAP_SYS_NICE, and then things are as they were.
-    unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, -15) };
 }
 
 /// Also what a resume did.
