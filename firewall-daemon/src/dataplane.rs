@@ -7,6 +7,7 @@ pub mod ask;
 pub mod attach;
 pub mod clock;
 pub mod direct;
+pub mod guard;
 pub mod interface;
 pub mod latch;
 pub mod load;
@@ -19,6 +20,7 @@ pub mod slots;
 pub mod stop;
 pub mod sys;
 pub mod trial;
+pub mod watch;
 
 use std::fs;
 use std::io;
@@ -28,11 +30,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use firewall_common::abi::Publication;
+use firewall_common::image::Line;
 use firewall_common::{Generation, Port};
-use firewall_policy::{Capacity, Image};
+use firewall_policy::{Capacity, Image, Names};
 
-use self::attach::{AttachError, Target};
+use self::attach::AttachError;
 use self::clock::Clock;
+use self::guard::{Armed, Kept};
 use self::interface::Interface;
 use self::latch::{Latch, LatchError};
 use self::load::{Constants, LoadError};
@@ -74,6 +78,14 @@ pub enum OpenError {
         /// Why not.
         source: io::Error,
     },
+    /// What was made cannot be read back.
+    #[error("cannot read back {what}: {source}")]
+    ReadBack {
+        /// What.
+        what: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// An interface could not be made the way out of a port.
     #[error("port {port}: cannot redirect to it: {source}")]
     Redirect {
@@ -97,9 +109,10 @@ impl OpenError {
             Self::Load(error) => error.hint().to_owned(),
             Self::Attach(error) => error.hint(),
             Self::Latch(error) => error.hint().to_owned(),
-            Self::Clock(_) | Self::Detach { .. } | Self::Redirect { .. } => {
-                "cordond needs root on the gateway itself".to_owned()
-            }
+            Self::Clock(_)
+            | Self::Detach { .. }
+            | Self::ReadBack { .. }
+            | Self::Redirect { .. } => "cordond needs root on the gateway itself".to_owned(),
         }
     }
 }
@@ -135,6 +148,7 @@ pub struct GuardedPort {
     /// Where the program is to run.
     pub xdp: Xdp,
     program: OwnedFd,
+    armed: Option<Armed>,
 }
 
 /// The kernel's side of the gateway.
@@ -145,6 +159,7 @@ pub struct DataPlane {
     ports: Vec<GuardedPort>,
     slots: Slots,
     clock: Clock,
+    kept: Kept,
     attached: bool,
 }
 
@@ -174,10 +189,12 @@ impl DataPlane {
             };
             let program = load::program(&directory, &sizes, &constants)?.cordon;
             let (name, interface) = (port.name.clone(), port.interface.clone());
-            ports.push(GuardedPort { name, interface, xdp: port.xdp, program });
+            ports.push(GuardedPort { name, interface, xdp: port.xdp, program, armed: None });
         }
         let slots = Slots::new(Arc::clone(&maps));
-        let mut plane = Self { pins, directory, maps, ports, slots, clock, attached: false };
+        let kept = Kept::new(&directory, &sizes)
+            .map_err(|source| OpenError::ReadBack { what: "the maps".to_owned(), source })?;
+        let mut plane = Self { pins, directory, maps, ports, slots, clock, kept, attached: false };
         if plane.publication().armed || plane.pins.all_links().unwrap_or_default().is_empty() {
             plane.attach()?;
         }
@@ -201,9 +218,8 @@ impl DataPlane {
             redirect(&self.maps, index, interface)
                 .map_err(|source| OpenError::Redirect { port: port.name.clone(), source })?;
         }
-        for port in &self.ports {
-            let target = Target { port: &port.name, interface: &port.interface, xdp: port.xdp };
-            attach::attach(&target, &port.program, &self.pins)?;
+        for port in (0..).map(Port).take(self.ports.len()) {
+            self.arm(port)?;
         }
         for other in self.pins.all_maps().unwrap_or_default() {
             if other != self.directory
@@ -266,7 +282,18 @@ impl DataPlane {
         image: &Image,
         stopper: &Stopper,
     ) -> Result<Generation, ActivateError> {
-        let (lines, capacity) = (image.lines.len(), self.maps.lines);
+        let published = self.publish(&image.lines, &image.names, stopper)?;
+        self.kept.image(image.lines.clone(), published);
+        Ok(published.generation)
+    }
+
+    fn publish(
+        &self,
+        image: &[Line],
+        names: &Names,
+        stopper: &Stopper,
+    ) -> Result<Publication, ActivateError> {
+        let (lines, capacity) = (image.len(), self.maps.lines);
         let half = 1 - self.publication().half as usize;
         let idle = self.maps.image.get(half * capacity..(half + 1) * capacity);
         let Some(idle) = idle.filter(|idle| lines <= idle.len()) else {
@@ -274,17 +301,17 @@ impl DataPlane {
         };
         // Programs that still read this half, from before the last activation.
         sys::synchronize().map_err(ActivateError::Barrier)?;
-        for (place, line) in idle.iter().zip(&image.lines) {
+        for (place, line) in idle.iter().zip(image) {
             for (word, value) in place.0.iter().zip(line.0) {
                 word.store(value, std::sync::atomic::Ordering::Relaxed);
             }
         }
-        for (number, (place, line)) in idle.iter().zip(&image.lines).enumerate() {
+        for (number, (place, line)) in idle.iter().zip(image).enumerate() {
             if place.0.iter().zip(line.0).any(|(word, value)| word.load(SeqCst) != value) {
                 return Err(ActivateError::ReadBack { line: number });
             }
         }
-        stopper.enforce(&image.names);
+        stopper.enforce(names);
         let half = u32::try_from(half).unwrap_or(0);
         let publish = |word| {
             let Generation(generation) = Publication::decode(word).generation;
@@ -294,7 +321,7 @@ impl DataPlane {
         let word = &self.maps.control().publication;
         // The closure never refuses.
         let _ = word.atomic().fetch_update(SeqCst, SeqCst, publish);
-        Ok(self.publication().generation)
+        Ok(Publication { half, armed: true, ..self.publication() })
     }
 }
 

@@ -25,6 +25,15 @@ pub enum VlanStripping {
     Absent,
 }
 
+/// How an interface is switched (`ip link`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switches {
+    /// It is up.
+    pub up: bool,
+    /// It takes frames for every MAC.
+    pub promiscuous: bool,
+}
+
 /// The features that hide tags: 802.1Q and 802.1ad (`ethtool -k`, net/ethtool/common.c).
 const STRIPPING: [&str; 2] = ["rx-vlan-hw-parse", "rx-vlan-stag-hw-parse"];
 
@@ -76,6 +85,18 @@ impl Interface {
             request.ifr_ifru.ifru_flags |= wanted;
             ioctl(libc::SIOCSIFFLAGS, &mut request)
         }
+    }
+
+    /// How it is switched.
+    pub fn switches(&self) -> io::Result<Switches> {
+        let mut request = self.request()?;
+        // SAFETY: SIOCGIFFLAGS takes an ifreq and sets its flags.
+        let flags = unsafe {
+            ioctl(libc::SIOCGIFFLAGS, &mut request)?;
+            libc::c_int::from(request.ifr_ifru.ifru_flags)
+        };
+        let (up, promiscuous) = (flags & libc::IFF_UP != 0, flags & libc::IFF_PROMISC != 0);
+        Ok(Switches { up, promiscuous })
     }
 
     /// Whether the card hides tags.

@@ -204,6 +204,46 @@ impl Stopper {
         bump(&self.maps);
     }
 
+    /// Brings into force what is latched and not in force, which only somebody else can have lifted.
+    /// Returns what that was. Never lifts anything.
+    pub fn reinforce(&self, names: &firewall_policy::Names) -> Vec<String> {
+        let known = self.latched();
+        let mut isolated = Vec::new();
+        if !known.nodes.is_empty() {
+            // Outside the lock: a policy may have a million nodes.
+            let nodes = names.nodes().iter();
+            isolated.extend(nodes.filter(|node| known.nodes.contains_key(&*node.name)));
+        }
+        // A resume or a release that was faster is in it.
+        let latched = self.lock();
+        let mut lifted = Vec::new();
+        if let Some(stop) = &latched.everything
+            && self.stored(&Scope::Everything) < stop.level
+        {
+            self.store(&Scope::Everything, kernel(stop.level));
+            lifted.push("the stop of everything".to_owned());
+        }
+        for subnetwork in names.subnetworks() {
+            let Some(stop) = latched.subnetworks.get(&*subnetwork.name) else { continue };
+            let name = subnetwork.name.to_string();
+            let what = format!("the stop of {name}");
+            let scope = Scope::Subnetwork { name, slot: subnetwork.slot };
+            if self.stored(&scope) < stop.level {
+                self.store(&scope, kernel(stop.level));
+                lifted.push(what);
+            }
+        }
+        for node in isolated.into_iter().filter(|node| latched.nodes.contains_key(&*node.name)) {
+            let state = self.maps.nodes.get(node.slot.0 as usize);
+            if let Some(state) = state.filter(|state| !state.is_isolated()) {
+                state.set_isolated(true);
+                bump(&self.maps);
+                lifted.push(format!("the isolation of {}", node.name));
+            }
+        }
+        lifted
+    }
+
     /// The stricter of the latch and of the kernel's word: a stop that found the disk full is in
     /// the kernel alone.
     fn enforce_everything(&self) {

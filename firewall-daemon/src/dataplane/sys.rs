@@ -95,10 +95,18 @@ struct InfoAttributes {
 }
 
 fn info<T: Default>(object: BorrowedFd<'_>) -> io::Result<T> {
-    let info = T::default();
+    // SAFETY: no pointers.
+    unsafe { fill(object, T::default()) }
+}
+
+/// # Safety
+/// `T` is plain integers, and where it points to has the room that it says.
+unsafe fn fill<T>(object: BorrowedFd<'_>, mut info: T) -> io::Result<T> {
     let length = u32::try_from(size_of::<T>()).map_err(io::Error::other)?;
-    let mut attributes = InfoAttributes { fd: number(object), length, info: address(&info) };
-    // SAFETY: BPF_OBJ_GET_INFO_BY_FD writes at most `length` bytes; T is plain integers.
+    let place = std::ptr::from_mut(&mut info) as u64;
+    let mut attributes = InfoAttributes { fd: number(object), length, info: place };
+    // SAFETY: BPF_OBJ_GET_INFO_BY_FD writes at most `length` bytes there; the rest is the caller's
+    // promise.
     unsafe { bpf(OBJ_GET_INFO, &mut attributes) }?;
     Ok(info)
 }
@@ -141,6 +149,13 @@ pub struct LinkInfo {
     rest: [u32; 7],
 }
 
+impl LinkInfo {
+    /// Whether it is the same link, however it has changed.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.kind, self.id) == (other.kind, other.id)
+    }
+}
+
 /// What the kernel says of an XDP link.
 pub fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
     info(link)
@@ -160,6 +175,31 @@ pub struct ProgramInfo {
 /// What the kernel says of a program.
 pub fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
     info(program)
+}
+
+/// `struct bpf_prog_info`, up to `map_ids`.
+#[derive(Default)]
+#[repr(C)]
+struct ProgramMapsInfo {
+    head: ProgramInfo,
+    lengths: [u32; 2],
+    instructions: [u64; 2],
+    loaded: u64,
+    user: u32,
+    count: u32,
+    maps: u64,
+}
+
+/// The numbers of the maps that a program uses, sorted; 64 at most.
+pub fn program_maps(program: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    let mut maps = vec![0_u32; 64];
+    let place = maps.as_mut_ptr() as u64;
+    let room = ProgramMapsInfo { count: 64, maps: place, ..ProgramMapsInfo::default() };
+    // SAFETY: the kernel writes at most `count` numbers to `maps`, which has room for them.
+    let info = unsafe { fill(program, room) }?;
+    maps.truncate(info.count as usize);
+    maps.sort_unstable();
+    Ok(maps)
 }
 
 #[derive(Default)]

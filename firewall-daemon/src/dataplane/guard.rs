@@ -1,0 +1,312 @@
+//! The guard of the guard: whether everything in the kernel is still as it was made, and made so
+//! again where it is not.
+//!
+//! What is wanted is kept here, what is there is read, [`finding`] compares. Whoever may change the
+//! kernel behind our back (root, or a process with our descriptors) can undo all of it again; what
+//! is mended is told, so that somebody looks.
+
+mod digest;
+pub mod finding;
+mod kept;
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+use firewall_common::abi::Publication;
+use firewall_common::{Generation, Port};
+use firewall_policy::Names;
+
+use self::finding::{Device, Finding, Seen, Wanted};
+pub(super) use self::kept::{Armed, Kept};
+use self::kept::{KeptImage, identify};
+use super::attach::{self, Target};
+use super::interface::{Interface, VlanStripping};
+use super::pins::PinsError;
+use super::stop::Stopper;
+use super::sys;
+use super::{ActivateError, DataPlane, GuardedPort, OpenError, redirect};
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The ports: when the kernel says that an interface has changed.
+    Ports,
+    /// The pins, the image and the stops, too.
+    Everything,
+}
+
+/// Something that was found.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The port; `None` where it is about all of them.
+    pub port: Option<String>,
+    /// What.
+    pub finding: Finding,
+    /// In a sentence.
+    pub sentence: String,
+    /// Whether it is as it should be again.
+    pub mended: Result<(), MendError>,
+}
+
+/// Why something is still not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum MendError {
+    /// It is not for the daemon to mend.
+    #[error("nothing that the daemon mends")]
+    NotOurs,
+    /// The port could not be armed.
+    #[error(transparent)]
+    Arm(#[from] OpenError),
+    /// The directory of pins cannot be used.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
+    /// The image could not be published again.
+    #[error(transparent)]
+    Activate(#[from] ActivateError),
+    /// The card goes on hiding tags.
+    #[error("it does not stop when told to")]
+    VlanStripping,
+    /// Something else failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl DataPlane {
+    /// Makes a port's program guard the interface of that name, and the interface the way out of its
+    /// peer; again, if it is another interface than before. Nothing leaves by it before it is guarded.
+    pub(super) fn arm(&mut self, index: Port) -> Result<(), OpenError> {
+        let Some(port) = self.ports.get_mut(usize::from(index.0)) else { return Ok(()) };
+        let target = Target { port: &port.name, interface: &port.interface, xdp: port.xdp };
+        attach::attach(&target, &port.program, &self.pins)?;
+        let armed = Armed::new(&self.pins.link(&port.name, port.xdp), &port.program);
+        let failed = |source| OpenError::ReadBack { what: format!("port {}", port.name), source };
+        let armed = armed.map_err(failed)?;
+        redirect(&self.maps, index, armed.interface())
+            .map_err(|source| OpenError::Redirect { port: port.name.clone(), source })?;
+        port.armed = Some(armed);
+        Ok(())
+    }
+
+    /// Looks whether everything is as it was made, and mends what is not. Holds no lock that a stop
+    /// waits for while it does. `names` are those of the policy in force.
+    pub fn guard(&mut self, look: Look, names: &Names, stopper: &Stopper) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        // A port that was made again is closed until it is armed: first.
+        for port in (0..).map(Port).take(self.ports.len()) {
+            self.guard_port(port, &mut outcomes);
+        }
+        match look {
+            Look::Ports => return outcomes,
+            Look::Everything => {}
+        }
+        for what in stopper.reinforce(names) {
+            outcomes.push(about_all(Finding::Lifted { what }, Ok(())));
+        }
+        let maps = self.lost_pins();
+        if !maps.is_empty() {
+            outcomes.push(about_all(Finding::MapPins { maps }, self.pin_maps()));
+        }
+        if let Some(finding) = self.changed_publication() {
+            self.republish();
+            outcomes.push(about_all(finding, Ok(())));
+        }
+        if let Some(finding) = self.changed_image() {
+            let mended = self.publish_again(names, stopper);
+            outcomes.push(about_all(finding, mended.map_err(MendError::from)));
+        }
+        outcomes
+    }
+
+    fn guard_port(&mut self, port: Port, outcomes: &mut Vec<Outcome>) {
+        let Some(GuardedPort { name, interface, .. }) = self.ports.get(usize::from(port.0)) else {
+            return;
+        };
+        let (name, interface) = (name.clone(), interface.clone());
+        for finding in self.look_at(port) {
+            let mut finding = finding;
+            let mut mended = self.mend(port, &finding);
+            // It has gone while it was being mended.
+            if mended.is_err() && Interface::new(&interface).index().is_none() {
+                (finding, mended) = (Finding::Missing, Err(MendError::NotOurs));
+            }
+            let sentence = finding.sentence(&interface);
+            outcomes.push(Outcome { port: Some(name.clone()), finding, sentence, mended });
+        }
+    }
+
+    fn look_at(&self, port: Port) -> Vec<Finding> {
+        let Some(guarded) = self.ports.get(usize::from(port.0)) else { return Vec::new() };
+        let Some(armed) = &guarded.armed else { return Vec::new() };
+        let interface = Interface::new(&guarded.interface);
+        let mut before = interface.index();
+        loop {
+            let seen = self.see(port, guarded, armed);
+            let now = interface.index();
+            match seen {
+                Ok(seen) if seen.interface.map(|device| device.index) == now => {
+                    let Armed { wanted: link, program, .. } = armed;
+                    let wanted = Wanted { link: *link, program, maps: &self.kept.essential };
+                    return finding::of_port(&wanted, &seen);
+                }
+                Err((what, error)) if now == before => {
+                    return vec![Finding::Unreadable { what, error: error.to_string() }];
+                }
+                // It went or came meanwhile: half of that was about another interface.
+                Ok(_) | Err(_) => before = now,
+            }
+        }
+    }
+
+    fn see(
+        &self,
+        port: Port,
+        guarded: &GuardedPort,
+        armed: &Armed,
+    ) -> Result<Seen, (&'static str, io::Error)> {
+        let reading = |what| move |error| (what, error);
+        let interface = Interface::new(&guarded.interface);
+        let device = match interface.index() {
+            None => None,
+            Some(index) => Some(Device {
+                index,
+                stripping: interface.vlan_stripping().map_err(reading("the VLAN offload"))?,
+                switches: interface.switches().map_err(reading("whether it is up"))?,
+            }),
+        };
+        let pin = self.pins.link(&guarded.name, guarded.xdp);
+        let pinned = found(sys::open_pin(&pin)).map_err(reading("the pin of the link"))?;
+        let pinned = pinned.map(|pinned| sys::link_info(pinned.as_fd())).transpose();
+        let link = sys::link_info(armed.link.as_fd()).map_err(reading("the link"))?;
+        let mut way_out = [0_u32; 2];
+        // SAFETY: the key is four bytes, the value eight.
+        let looked_up =
+            unsafe { sys::map_lookup(self.maps.ports.as_fd(), &u32::from(port.0), &mut way_out) };
+        let way_out = found(looked_up).map_err(reading("the way out"))?.map(|()| way_out);
+        Ok(Seen {
+            interface: device,
+            link,
+            // What lies there may be no link at all.
+            pinned: pinned.unwrap_or_default(),
+            program: identify(&guarded.program).map_err(reading("the program"))?,
+            way_out,
+        })
+    }
+
+    fn mend(&mut self, port: Port, finding: &Finding) -> Result<(), MendError> {
+        let Some(guarded) = self.ports.get(usize::from(port.0)) else { return Ok(()) };
+        let interface = Interface::new(&guarded.interface);
+        match finding {
+            Finding::Recreated { .. } | Finding::Detached | Finding::Replaced { .. } => {
+                self.arm(port).map_err(MendError::from)
+            }
+            Finding::LinkPin => {
+                self.pins.prepare(&self.maps.sizes)?;
+                let Some(armed) = &guarded.armed else { return Ok(()) };
+                pin_again(&armed.link, &self.pins.link(&guarded.name, guarded.xdp))
+            }
+            Finding::WayOut { .. } => {
+                let index = interface.index().ok_or(io::ErrorKind::NotFound);
+                redirect(&self.maps, port, index.map_err(io::Error::from)?)?;
+                Ok(())
+            }
+            Finding::VlanStripping => match interface.stop_vlan_stripping()? {
+                VlanStripping::Off | VlanStripping::Absent => Ok(()),
+                VlanStripping::On => Err(MendError::VlanStripping),
+            },
+            Finding::NotPromiscuous => Ok(interface.prepare()?),
+            Finding::Missing
+            | Finding::Down
+            | Finding::OtherMaps
+            | Finding::MapPins { .. }
+            | Finding::Image { .. }
+            | Finding::Publication { .. }
+            | Finding::Lifted { .. }
+            | Finding::Unreadable { .. } => Err(MendError::NotOurs),
+        }
+    }
+
+    fn lost_pins(&self) -> Vec<&'static str> {
+        let maps = self.kept.maps.iter();
+        maps.filter(|kept| !kept.is_pinned(&self.directory)).map(|kept| kept.name).collect()
+    }
+
+    fn pin_maps(&self) -> Result<(), MendError> {
+        self.pins.prepare(&self.maps.sizes)?;
+        for kept in self.kept.maps.iter().filter(|kept| !kept.is_pinned(&self.directory)) {
+            pin_again(&kept.map, &self.directory.join(kept.name))?;
+        }
+        Ok(())
+    }
+
+    /// Also remembers the generation, which goes up with every stop.
+    fn changed_publication(&mut self) -> Option<Finding> {
+        let found = self.publication();
+        let KeptImage { published, .. } = self.kept.image.as_mut()?;
+        let finding = finding::of_publication(*published, found);
+        if finding.is_none() {
+            published.generation = found.generation;
+        }
+        finding
+    }
+
+    /// Under a new generation: flows that were allowed meanwhile are asked everything again.
+    fn republish(&mut self) {
+        let Some(KeptImage { published, .. }) = &mut self.kept.image else { return };
+        let again = |word| {
+            let found = Publication::decode(word).generation.0;
+            let ahead = found.wrapping_sub(published.generation.0);
+            let last = if ahead <= u32::MAX / 2 { found } else { published.generation.0 };
+            Some(
+                Publication { generation: Generation(last.wrapping_add(1)), ..*published }.encode(),
+            )
+        };
+        let word = &self.maps.control().publication;
+        // The closure never refuses.
+        let _ = word.atomic().fetch_update(SeqCst, SeqCst, again);
+        published.generation = super::stop::publication(&self.maps).generation;
+    }
+
+    fn changed_image(&self) -> Option<Finding> {
+        let KeptImage { lines, digest, published } = self.kept.image.as_ref()?;
+        let half = self.maps.image.get(published.half as usize * self.maps.lines..)?;
+        let there = half.get(..lines.len())?;
+        let words = there.iter().map(|line| line.0.each_ref().map(|word| word.load(Relaxed)));
+        if self.kept.key.digest(words.clone()) == *digest {
+            return None;
+        }
+        let line = words.zip(lines).position(|(there, line)| there != line.0);
+        Some(Finding::Image { line: line.unwrap_or_default() })
+    }
+
+    /// The kept lines, in the other half.
+    fn publish_again(&mut self, names: &Names, stopper: &Stopper) -> Result<(), ActivateError> {
+        let Some(mut image) = self.kept.image.take() else { return Ok(()) };
+        let published = self.publish(&image.lines, names, stopper);
+        let result = published.map(|published| image.published = published);
+        self.kept.image = Some(image);
+        result
+    }
+}
+
+fn about_all(finding: Finding, mended: Result<(), MendError>) -> Outcome {
+    Outcome { port: None, sentence: finding.sentence(""), finding, mended }
+}
+
+/// What is not there is no error.
+fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// In the place of whatever lies there.
+fn pin_again(object: &OwnedFd, path: &Path) -> Result<(), MendError> {
+    found(fs::remove_file(path))?;
+    sys::pin(object.as_fd(), path)?;
+    Ok(())
+}

@@ -1,0 +1,332 @@
+//! What is there, compared with what should be.
+
+use firewall_common::abi::Publication;
+
+use crate::dataplane::interface::{Switches, VlanStripping};
+use crate::dataplane::sys::LinkInfo;
+
+/// Something that is not as the daemon made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// There is no such interface.
+    Missing,
+    /// The name is another interface's than the one that was armed.
+    Recreated {
+        /// The index of the interface that was armed.
+        before: u32,
+        /// The index of the one that is there.
+        now: u32,
+    },
+    /// The link holds no interface any more, though the interface is still there.
+    Detached,
+    /// The link runs another program.
+    Replaced {
+        /// That program's number.
+        program: u32,
+    },
+    /// The pinned link is missing, or another one's.
+    LinkPin,
+    /// Frames for the interface go elsewhere, or nowhere.
+    WayOut {
+        /// The interface and the program behind it that the map names.
+        found: Option<[u32; 2]>,
+    },
+    /// The card hides VLAN tags.
+    VlanStripping,
+    /// The interface takes frames for its own MAC only.
+    NotPromiscuous,
+    /// Somebody has switched the interface off. That may be meant as a brake: it stays off.
+    Down,
+    /// The program does not work on the maps that the daemon writes.
+    OtherMaps,
+    /// Pinned maps are missing, or others lie in their place.
+    MapPins {
+        /// Their names.
+        maps: Vec<&'static str>,
+    },
+    /// A line of the image in force is not what was written.
+    Image {
+        /// The first such line.
+        line: usize,
+    },
+    /// The word that says which image is in force is not what was published.
+    Publication {
+        /// What it says.
+        found: Publication,
+    },
+    /// A stop or an isolation that is latched was lifted in the kernel.
+    Lifted {
+        /// Of what.
+        what: String,
+    },
+    /// The kernel does not say how it stands.
+    Unreadable {
+        /// What cannot be read.
+        what: &'static str,
+        /// Why not.
+        error: String,
+    },
+}
+
+impl Finding {
+    /// What is wrong, about an interface of that name.
+    pub fn sentence(&self, interface: &str) -> String {
+        match self {
+            Self::Missing => format!("there is no interface {interface}; nothing crosses it"),
+            Self::Recreated { before, now } => {
+                format!("{interface} was made again (index {now}, before {before})")
+            }
+            Self::Detached => format!("somebody took the program away from {interface}"),
+            Self::Replaced { program } => {
+                format!("somebody put program {program} in the place of ours on {interface}")
+            }
+            Self::LinkPin => format!("the pin of {interface}'s link was gone or another's"),
+            Self::WayOut { found: None } => format!("frames for {interface} had no way out"),
+            Self::WayOut { found: Some([index, 0]) } => {
+                format!("frames for {interface} went to the interface with index {index}")
+            }
+            Self::WayOut { found: Some([index, program]) } => format!(
+                "frames for {interface} went through program {program} to the interface with index \
+                 {index}"
+            ),
+            Self::VlanStripping => {
+                format!("{interface} was made to hide VLAN tags from the program")
+            }
+            Self::NotPromiscuous => {
+                format!("{interface} was made to take frames for its own MAC only")
+            }
+            Self::Down => format!(
+                "{interface} is down and nothing crosses it; `ip link set {interface} up` when \
+                 that is not meant"
+            ),
+            Self::OtherMaps => format!(
+                "the program on {interface} does not work on the maps of the daemon; restart \
+                 cordond"
+            ),
+            Self::MapPins { maps } => {
+                format!("pins of maps were gone or others': {}", maps.join(", "))
+            }
+            Self::Image { line } => {
+                format!("somebody edited the policy in the kernel (line {line} of the image)")
+            }
+            Self::Publication { found: Publication { half, armed, generation } } => format!(
+                "somebody edited which policy is in force (half {half}, generation {}, {})",
+                generation.0,
+                if *armed { "armed" } else { "not armed" }
+            ),
+            Self::Lifted { what } => format!("somebody lifted {what} in the kernel"),
+            Self::Unreadable { what, error } => format!("cannot read {what}: {error}"),
+        }
+    }
+}
+
+/// A port as it was armed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted<'a> {
+    /// The link, its program and its interface.
+    pub(super) link: LinkInfo,
+    /// The program.
+    pub(super) program: &'a Program,
+    /// The maps that the daemon writes and every program reads.
+    pub(super) maps: &'a [u32],
+}
+
+/// A program, so that another one is told apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::dataplane) struct Program {
+    /// The kernel's number for it.
+    pub(super) id: u32,
+    /// The hash of its instructions.
+    pub(super) tag: [u8; 8],
+    /// The numbers of its maps.
+    pub(super) maps: Vec<u32>,
+}
+
+/// A port as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The interface of that name.
+    pub(super) interface: Option<Device>,
+    /// The link that the daemon holds.
+    pub(super) link: LinkInfo,
+    /// What is pinned in its place.
+    pub(super) pinned: Option<LinkInfo>,
+    /// The program that the daemon holds.
+    pub(super) program: Program,
+    /// The entry of the map of ways out.
+    pub(super) way_out: Option<[u32; 2]>,
+}
+
+/// An interface as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Device {
+    pub(super) index: u32,
+    pub(super) stripping: VlanStripping,
+    pub(super) switches: Switches,
+}
+
+/// What is wrong with a port, in the order in which it is mended.
+pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
+    let Seen { interface, link, pinned, program, way_out } = seen;
+    let mut found = Vec::new();
+    if pinned.is_none_or(|pinned| !pinned.is_same(link)) {
+        found.push(Finding::LinkPin);
+    }
+    let reads_ours = wanted.maps.iter().all(|map| program.maps.contains(map));
+    if program != wanted.program || !reads_ours {
+        found.push(Finding::OtherMaps);
+    }
+    let Some(Device { index, stripping, switches }) = *interface else {
+        found.push(Finding::Missing);
+        return found;
+    };
+    // What arming it again mends is not wrong besides.
+    if index != wanted.link.interface {
+        found.push(Finding::Recreated { before: wanted.link.interface, now: index });
+        return found;
+    }
+    if link.interface != index {
+        found.push(Finding::Detached);
+    } else if link.program != wanted.link.program {
+        found.push(Finding::Replaced { program: link.program });
+    }
+    if *way_out != Some([index, 0]) {
+        found.push(Finding::WayOut { found: *way_out });
+    }
+    match stripping {
+        VlanStripping::Off | VlanStripping::Absent => {}
+        VlanStripping::On => found.push(Finding::VlanStripping),
+    }
+    match switches {
+        Switches { up: false, .. } => found.push(Finding::Down),
+        Switches { up: true, promiscuous: false } => found.push(Finding::NotPromiscuous),
+        Switches { up: true, promiscuous: true } => {}
+    }
+    found
+}
+
+/// Whether the word of the publication is what it should be: of an image in that half, and of no
+/// generation that is over, under which flows may still be remembered that are not allowed any
+/// more.
+pub(super) fn of_publication(wanted: Publication, found: Publication) -> Option<Finding> {
+    let ahead = found.generation.0.wrapping_sub(wanted.generation.0);
+    let is_ours = found.armed && found.half == wanted.half && ahead <= u32::MAX / 2;
+    (!is_ours).then_some(Finding::Publication { found })
+}
+
+#[cfg(test)]
+mod tests {
+    use firewall_common::Generation;
+
+    use super::*;
+
+    fn link(interface: u32, program: u32) -> LinkInfo {
+        let mut link = LinkInfo::default();
+        (link.id, link.program, link.interface) = (9, program, interface);
+        link
+    }
+
+    fn program() -> Program {
+        Program { id: 30, tag: [7; 8], maps: vec![1, 2, 3] }
+    }
+
+    fn sound() -> Seen {
+        let switches = Switches { up: true, promiscuous: true };
+        Seen {
+            interface: Some(Device { index: 4, stripping: VlanStripping::Off, switches }),
+            link: link(4, 30),
+            pinned: Some(link(4, 30)),
+            program: program(),
+            way_out: Some([4, 0]),
+        }
+    }
+
+    fn found(edit: impl FnOnce(&mut Seen)) -> Vec<Finding> {
+        let mut seen = sound();
+        edit(&mut seen);
+        of_port(&Wanted { link: link(4, 30), program: &program(), maps: &[1, 3] }, &seen)
+    }
+
+    fn device(seen: &mut Seen) -> &mut Device {
+        seen.interface.as_mut().unwrap()
+    }
+
+    #[test]
+    fn nothing_is_found_where_all_is_as_it_was_made() {
+        assert_eq!(found(|_| {}), []);
+        assert_eq!(found(|seen| device(seen).stripping = VlanStripping::Absent), []);
+    }
+
+    #[test]
+    fn what_somebody_changed_is_found_and_nothing_else() {
+        let stripping = VlanStripping::On;
+        let other = |id| Program { id, ..program() };
+        let maps = vec![1, 2];
+        assert_eq!(found(|seen| device(seen).stripping = stripping), [Finding::VlanStripping]);
+        assert_eq!(found(|seen| device(seen).switches.up = false), [Finding::Down]);
+        let deaf = |seen: &mut Seen| device(seen).switches.promiscuous = false;
+        assert_eq!(found(deaf), [Finding::NotPromiscuous]);
+        assert_eq!(found(|seen| seen.pinned = None), [Finding::LinkPin]);
+        let mut foreign = link(4, 30);
+        foreign.id = 10;
+        assert_eq!(found(|seen| seen.pinned = Some(foreign)), [Finding::LinkPin]);
+        assert_eq!(found(|seen| seen.way_out = None), [Finding::WayOut { found: None }]);
+        for way_out in [[5, 0], [4, 77]] {
+            let expected = [Finding::WayOut { found: Some(way_out) }];
+            assert_eq!(found(|seen| seen.way_out = Some(way_out)), expected);
+        }
+        assert_eq!(found(|seen| seen.program = other(31)), [Finding::OtherMaps]);
+        assert_eq!(found(|seen| seen.program.tag = [8; 8]), [Finding::OtherMaps]);
+        assert_eq!(found(|seen| seen.program.maps = maps), [Finding::OtherMaps]);
+        let replaced = |seen: &mut Seen| {
+            seen.link.program = 77;
+            seen.pinned = Some(seen.link);
+        };
+        assert_eq!(found(replaced), [Finding::Replaced { program: 77 }]);
+        let detached = |seen: &mut Seen| {
+            seen.link.interface = 0;
+            seen.pinned = Some(seen.link);
+        };
+        assert_eq!(found(detached), [Finding::Detached]);
+    }
+
+    #[test]
+    fn a_program_that_never_used_our_maps_is_found() {
+        let (seen, own) = (sound(), program());
+        let wanted = Wanted { link: link(4, 30), program: &own, maps: &[1, 4] };
+        assert_eq!(of_port(&wanted, &seen), [Finding::OtherMaps]);
+    }
+
+    #[test]
+    fn an_interface_that_is_gone_or_made_again_is_one_finding() {
+        let gone = |seen: &mut Seen| {
+            seen.link.interface = 0;
+            seen.pinned = Some(seen.link);
+            seen.way_out = None;
+            seen.interface = None;
+        };
+        assert_eq!(found(gone), [Finding::Missing]);
+        let again = |seen: &mut Seen| {
+            gone(seen);
+            let switches = Switches { up: false, promiscuous: false };
+            seen.interface = Some(Device { index: 6, stripping: VlanStripping::On, switches });
+        };
+        assert_eq!(found(again), [Finding::Recreated { before: 4, now: 6 }]);
+    }
+
+    #[test]
+    fn a_publication_may_only_go_on() {
+        let word = |half, armed, generation| Publication {
+            half,
+            armed,
+            generation: Generation(generation),
+        };
+        let check = |wanted, seen| of_publication(wanted, seen).is_none();
+        assert!(check(word(1, true, 5), word(1, true, 5)));
+        assert!(check(word(1, true, 5), word(1, true, 6)), "a stop was ordered");
+        assert!(check(word(1, true, u32::MAX), word(1, true, 0)), "the generation wraps");
+        assert!(!check(word(1, true, 5), word(0, true, 5)), "the other half");
+        assert!(!check(word(1, true, 5), word(1, false, 5)), "disarmed");
+        assert!(!check(word(1, true, 5), word(1, true, 4)), "a generation that is over");
+    }
+}
