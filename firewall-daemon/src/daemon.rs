@@ -3,6 +3,8 @@
 //! Stops go straight to the [`Stopper`]; everything that takes time (reading a policy, walking the
 //! flows) runs beside it and can never stand in its way.
 
+mod guard;
+mod health;
 mod operator;
 mod view;
 
@@ -14,6 +16,7 @@ use firewall_control::{Changes, ReloadReport};
 use firewall_policy::{Change, Difference, Image, Names, Policy};
 use jiff::Timestamp;
 
+use self::health::Findings;
 use crate::candidate::{self, Candidate, CandidateError};
 use crate::config::Config;
 use crate::control::Failure;
@@ -46,10 +49,11 @@ pub struct Daemon {
     plane: Mutex<Plane>,
     active: RwLock<Arc<Active>>,
     events: Arc<EventLog>,
+    findings: Mutex<Findings>,
     started: (Timestamp, Instant),
 }
 
-/// What only a reload changes.
+/// What only a reload and the guard change.
 struct Plane {
     data: DataPlane,
     trial: Option<Trial>,
@@ -91,6 +95,7 @@ impl Daemon {
             plane: Mutex::new(Plane { data, trial: None }),
             active: RwLock::new(Arc::new(active)),
             events: Arc::default(),
+            findings: Mutex::default(),
             started: (Timestamp::now(), Instant::now()),
             config,
         })

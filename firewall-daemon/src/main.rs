@@ -11,6 +11,7 @@ use firewall_daemon::config::{self, Config};
 use firewall_daemon::control::{self, Listener};
 use firewall_daemon::daemon::{Daemon, ReloadError};
 use firewall_daemon::dataplane;
+use firewall_daemon::dataplane::watch::{self, Watch};
 use firewall_daemon::metrics::{self, Snapshot};
 use firewall_daemon::priority;
 use tokio::signal::unix::{SignalKind, signal};
@@ -173,11 +174,15 @@ async fn serve(config: Config) -> Result<(), Ending> {
         failed(&error, Some(hint))
     })?;
     let ring = daemon.ring().map_err(|error| failed(&error, None))?;
+    let watch = Watch::open(watch::LINKS).map_err(|error| {
+        failed(&error, Some("cordond listens to netlink (AF_NETLINK) for its ports".to_owned()))
+    })?;
     daemon.events().record(EventKind::Start, |event| {
         event.message = Some(format!("cordond {} started", env!("CARGO_PKG_VERSION")));
     });
     tokio::spawn(Arc::clone(&daemon).record_events(ring));
     tokio::spawn(Arc::clone(&daemon).sweep());
+    tokio::spawn(Arc::clone(&daemon).guard(watch));
     let scraped = Arc::clone(&daemon);
     tokio::spawn(metrics::serve(page, move || snapshot(Arc::clone(&scraped))));
     tokio::spawn(control::serve(listener, Arc::clone(&daemon)));

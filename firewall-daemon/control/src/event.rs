@@ -56,6 +56,10 @@ names! {
         End = "end",
         /// Enforcement was taken away on purpose.
         Detach = "detach",
+        /// Something in the kernel was changed behind the daemon's back.
+        Tamper = "tamper",
+        /// An interface that was made again is guarded again.
+        Rearmed = "rearmed",
         /// A check about the kernel changed its outcome.
         Health = "health",
         /// Something looks wrong.

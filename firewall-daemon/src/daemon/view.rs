@@ -1,6 +1,7 @@
 //! What the daemon tells of itself and the kernel.
 
 use std::io;
+use std::time::Instant;
 
 use firewall_common::abi::Publication;
 use firewall_control::{
@@ -74,7 +75,7 @@ impl Daemon {
         let Publication { armed, generation, .. } = publication;
         let ports = self.ports(armed);
         let flows = self.flow_table().map_err(Failure::internal)?;
-        let mut health = health(&ports, &flows);
+        let mut health = self.health(&ports, &flows);
         health.push(latch_check(&latched, &active.names));
         let (policy, names) = (active.policy.as_ref(), &active.names);
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -134,6 +135,26 @@ impl Daemon {
         ports.collect()
     }
 
+    fn health(&self, ports: &[firewall_control::Port], flows: &FlowTable) -> Vec<Check> {
+        let (findings, now) = (self.findings(), Instant::now());
+        let mut checks = Vec::new();
+        for port in ports {
+            let (mut state, mut sentence) = port_check(port);
+            if let Some((found, what)) = findings.of(Some(&port.name), now) {
+                // What the guard says of a failure is more precise.
+                sentence = if found >= state { what } else { format!("{sentence}; {what}") };
+                state = state.max(found);
+            }
+            checks.push(Check { name: format!("port {}", port.name), state, sentence });
+        }
+        checks.push(findings.check(now));
+        let share = flows.count * 100 / flows.capacity.max(1);
+        let state = if share >= 80 { Health::Warn } else { Health::Ok };
+        let sentence = format!("the flow table is {share} % full");
+        checks.push(Check { name: "flow table".to_owned(), state, sentence });
+        checks
+    }
+
     pub(super) fn counters_now(&self) -> Result<Counters, Failure> {
         let names: Vec<_> =
             self.config.gateway.ports().map(|(_, port)| port.name.clone()).collect();
@@ -165,28 +186,15 @@ fn latch_check(latched: &Latched, names: &Names) -> Check {
     Check { name: "latch".to_owned(), state, sentence }
 }
 
-fn health(ports: &[firewall_control::Port], flows: &FlowTable) -> Vec<Check> {
-    let check =
-        |name: &str, state, sentence: String| Check { name: name.to_owned(), state, sentence };
-    let mut checks = Vec::new();
-    for port in ports {
-        let name = format!("port {}", port.name);
-        checks.push(if !port.armed {
-            let sentence = format!("{} is not guarded; nothing crosses it", port.interface);
-            check(&name, Health::Fail, sentence)
-        } else if port.vlan_offload == VlanOffload::On {
-            let sentence = format!("{} hides VLAN tags from the program", port.interface);
-            check(&name, Health::Fail, sentence)
-        } else if port.xdp == XdpMode::Generic {
-            let sentence = format!("{} is guarded, in the slow generic mode", port.interface);
-            check(&name, Health::Warn, sentence)
-        } else {
-            check(&name, Health::Ok, format!("{} is guarded", port.interface))
-        });
+fn port_check(port: &firewall_control::Port) -> (Health, String) {
+    let interface = &port.interface;
+    if !port.armed {
+        (Health::Fail, format!("{interface} is not guarded; nothing crosses it"))
+    } else if port.vlan_offload == VlanOffload::On {
+        (Health::Fail, format!("{interface} hides VLAN tags from the program"))
+    } else if port.xdp == XdpMode::Generic {
+        (Health::Warn, format!("{interface} is guarded, in the slow generic mode"))
+    } else {
+        (Health::Ok, format!("{interface} is guarded"))
     }
-    let share = flows.count * 100 / flows.capacity.max(1);
-    let sentence = format!("the flow table is {share} % full");
-    let state = if share >= 80 { Health::Warn } else { Health::Ok };
-    checks.push(check("flow table", state, sentence));
-    checks
 }
