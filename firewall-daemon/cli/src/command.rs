@@ -29,6 +29,7 @@ use crate::failure::Failure;
                   3 daemon not reachable.\n\n\
                   Examples:\n  \
                   cordon status\n  \
+                  cordon status --check\n  \
                   cordon check /etc/cordon/policies\n  \
                   cordon stop-all --subnetwork radiology --reason \"malware on ct-1\"\n  \
                   cordon events --since 10m --follow"

@@ -5,20 +5,63 @@ use firewall_control::{
     Check, FlowTable, Health, NodeState, Policy, Status, Stop, StopLevel, Subnetwork, VlanOffload,
     XdpMode,
 };
+use serde::Serialize;
 
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::human::{clean, count, number as grouped, seconds};
 use crate::paint::{Paint, Tone};
 use crate::table::{Cell, Table, cell, maybe, number};
 
 /// Mode, policy, ports, subnetworks and their stops, nodes, flows and health
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Only the checks that are not ok, for monitoring
+    ///
+    /// Exit code 1 if a check fails, 0 if all are ok or only warn, 3 if the daemon is not reachable.
+    #[arg(long)]
+    check: bool,
+}
 
-pub(crate) async fn run(_: &Arguments, context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
     let status = context.client().status().await.map_err(context.explain())?;
-    context.answer(&status, render)
+    if !arguments.check {
+        return context.answer(&status, render);
+    }
+    let unwell = Unwell::of(status);
+    context.answer(&unwell, Unwell::render)?;
+    unwell.verdict()
+}
+
+/// The checks that are not ok.
+#[derive(Debug, Serialize)]
+pub(super) struct Unwell {
+    health: Vec<Check>,
+}
+
+impl Unwell {
+    pub(super) fn of(status: Status) -> Self {
+        let health = status.health.into_iter();
+        Self { health: health.filter(|check| check.state != Health::Ok).collect() }
+    }
+
+    pub(super) fn render(&self, paint: Paint) -> String {
+        match self.health.as_slice() {
+            [] => paint.tone(Tone::Good, "ok") + "\n",
+            health => health_table(health).render(paint),
+        }
+    }
+
+    pub(super) fn verdict(&self) -> Result<(), Failure> {
+        let failed = self.health.iter().filter(|check| check.state == Health::Fail);
+        let failed: Vec<_> = failed.map(|check| check.name.as_str()).collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let sentence = format!("not well: {}", failed.join(", "));
+        let hint = "`cordon events` tells since when, `cordon status` how all the rest stands";
+        Err(Failure::with_hint(Exit::Refused, sentence, Some(hint.to_owned())))
+    }
 }
 
 pub(super) fn render(status: &Status, paint: Paint) -> String {
@@ -45,7 +88,7 @@ pub(super) fn render(status: &Status, paint: Paint) -> String {
         ("ports", ports(status)),
         ("subnetworks", subnetworks(status)),
         ("nodes", nodes_by_state(status)),
-        ("health", health(status)),
+        ("health", health_table(&status.health)),
     ] {
         if !table.is_empty() {
             text += &format!("\n{}\n{}", paint.bold(title), table.render(paint));
@@ -170,9 +213,9 @@ fn nodes_by_state(status: &Status) -> Table {
     table
 }
 
-fn health(status: &Status) -> Table {
+fn health_table(health: &[Check]) -> Table {
     let mut table = Table::new(["check", "state", ""]);
-    for Check { name, state, sentence } in &status.health {
+    for Check { name, state, sentence } in health {
         let tone = match state {
             Health::Ok => Tone::Good,
             Health::Warn => Tone::Warn,

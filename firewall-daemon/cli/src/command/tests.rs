@@ -101,6 +101,31 @@ fn status() -> Status {
     }
 }
 
+#[test]
+fn a_check_tells_only_what_is_not_well_and_fails_for_what_fails() {
+    let check = |name: &str, state, sentence: &str| Check {
+        name: name.into(),
+        state,
+        sentence: sentence.into(),
+    };
+    let unwell = |health| status::Unwell::of(Status { health, ..status() });
+    let mut health = status().health;
+    let well = unwell(health.clone());
+    assert_eq!(well.render(Paint::plain()), "ok\n");
+    assert!(well.verdict().is_ok());
+    health.push(check("guard", Health::Warn, "repaired 3 s ago: somebody lifted the stop"));
+    assert!(unwell(health.clone()).verdict().is_ok(), "a warning");
+    health.push(check("port inside", Health::Fail, "there is no interface eth1"));
+    let unwell = unwell(health);
+    assert_snapshot!(unwell.render(Paint::plain()), @r"
+      check        state
+      guard        warn   repaired 3 s ago: somebody lifted the stop
+      port inside  fail   there is no interface eth1
+    ");
+    let told = told(unwell.verdict().unwrap_err());
+    assert_eq!((told.exit, &*told.sentence), (Exit::Refused, "not well: port inside"));
+}
+
 fn end(node: Option<&str>, address: &str, port: Option<u16>) -> FlowEnd {
     FlowEnd { node: node.map(str::to_owned), subnetwork: None, address: address.into(), port }
 }
