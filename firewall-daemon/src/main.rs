@@ -124,6 +124,13 @@ fn detach_all(arguments: &Arguments) -> Result<(), Ending> {
             code: INVALID,
         });
     }
+    if Listener::is_served(&config.control) {
+        return Err(Ending {
+            sentence: "cordond runs, and would guard the ports again; nothing was done".to_owned(),
+            hint: Some("end it first, with `systemctl stop cordond`".to_owned()),
+            code: FAILED,
+        });
+    }
     let ports = dataplane::detach_all(&config.bpf.directory)
         .map_err(|error| failed(&error, Some("look into the [bpf] directory".to_owned())))?;
     let uid = nix::unistd::getuid();

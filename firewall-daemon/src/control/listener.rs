@@ -111,6 +111,11 @@ impl Listener {
         Ok(Self { listener, group, path: path.clone(), identity, _lock: lock })
     }
 
+    /// Whether a daemon answers there.
+    pub fn is_served(settings: &config::Control) -> bool {
+        StdStream::connect(&settings.socket).is_ok()
+    }
+
     pub(crate) const fn group(&self) -> Gid {
         self.group
     }
