@@ -128,20 +128,29 @@ pub fn load_xdp(instructions: &[u64]) -> io::Result<OwnedFd> {
         instruction_count: length(instructions.len()),
         instructions: instructions.as_ptr() as u64,
         license: license.as_ptr() as u64,
+        // As every loader does: a link swaps its program only for one of the same attach type.
+        attach_type: ATTACH_XDP,
         ..LoadAttributes::default()
     };
     bpf(Command::ProgramLoad, &mut attributes)
 }
 
+/// An XDP program that does nothing but return that [`action`].
+pub fn returning(action: u32) -> io::Result<OwnedFd> {
+    // r0 = ACTION; exit
+    load_xdp(&[(u64::from(action) << 32) | 0xb7, 0x95])
+}
+
 /// Attaches an XDP program natively to the interface of this index in the calling thread's network
 /// namespace, until the returned link is closed.
 pub fn attach_xdp(program: impl AsFd, index: u32) -> io::Result<OwnedFd> {
-    const ATTACH_XDP: u32 = 37;
     const NATIVE: u32 = 1 << 2;
     let program = program.as_fd().as_raw_fd();
     let mut attributes = LinkAttributes { program, index, kind: ATTACH_XDP, flags: NATIVE };
     bpf(Command::LinkCreate, &mut attributes)
 }
+
+const ATTACH_XDP: u32 = 37;
 
 /// The commands of bpf(2) in use here.
 #[derive(Clone, Copy)]
@@ -189,7 +198,7 @@ struct TestRunAttributes {
     padding: u32,
 }
 
-/// `BPF_PROG_LOAD`, up to `kern_version`.
+/// `BPF_PROG_LOAD`, up to `expected_attach_type`.
 #[derive(Default)]
 #[repr(C)]
 struct LoadAttributes {
@@ -202,6 +211,9 @@ struct LoadAttributes {
     log: u64,
     kernel_version: u32,
     flags: u32,
+    name: [u8; 16],
+    interface: u32,
+    attach_type: u32,
 }
 
 /// `struct { .. } link_create` of `union bpf_attr`, up to `flags`.
@@ -259,11 +271,6 @@ mod tests {
     use super::*;
     use crate::packet::{Mac, eth, ipv4, udp};
 
-    /// `r0 = VALUE; exit`
-    const fn returning(value: u32) -> [u64; 2] {
-        [((value as u64) << 32) | 0xb7, 0x95]
-    }
-
     fn frame() -> Vec<u8> {
         (eth(Mac::local(1), Mac::local(2)) / ipv4("10.0.0.1", "10.0.0.2") / udp(1, 2)).bytes()
     }
@@ -271,7 +278,7 @@ mod tests {
     #[test]
     fn a_run_returns_what_the_program_returned_and_the_frame() {
         for verdict in [action::DROP, action::PASS] {
-            let program = load_xdp(&returning(verdict)).unwrap();
+            let program = returning(verdict).unwrap();
             let outcome = TestRun::new(&frame()).repeat(100).run(&program);
             assert_eq!((outcome.returned, outcome.output), (verdict, frame()));
         }
@@ -291,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_frame_shorter_than_an_ethernet_header_is_refused() {
-        let program = load_xdp(&returning(action::PASS)).unwrap();
+        let program = returning(action::PASS).unwrap();
         let refused = TestRun::new(&[0; 13]).try_run(&program).unwrap_err();
         assert_eq!(refused.raw_os_error(), Some(libc::EINVAL));
     }

@@ -74,6 +74,11 @@ impl Ledger {
         Change { ports: pages.collect() }
     }
 
+    /// Frames that a port has let pass.
+    pub fn passed(&self, port: &str) -> u64 {
+        self.ports[port].passed.values().map(|count| count.packets).sum()
+    }
+
     /// What was dropped since an earlier one; frames may be on their way.
     pub fn drops_since(&self, before: &Self) -> Vec<(String, String, u64)> {
         let nothing = Page::default();

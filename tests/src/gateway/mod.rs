@@ -4,6 +4,7 @@
 //! Everything of the gateway's lies in the lab's directory and BPF file system, so that any number
 //! of gateways run at once.
 
+mod kernel;
 mod ledger;
 pub mod policy;
 mod program;
@@ -30,6 +31,7 @@ use firewall_daemon::{
     report,
 };
 use firewall_policy::Names;
+use nix::sys::signal::Signal;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::lab::{Lab, Process};
@@ -171,6 +173,16 @@ impl Gateway {
     /// Kills the daemon with SIGKILL.
     pub fn kill(&mut self) {
         self.daemon.take().expect("no daemon runs").kill();
+    }
+
+    /// Stops the daemon where it is, until [`Gateway::unfreeze`].
+    pub fn freeze(&self) {
+        self.daemon.as_ref().expect("no daemon runs").signal(Signal::SIGSTOP);
+    }
+
+    /// Lets the daemon go on.
+    pub fn unfreeze(&self) {
+        self.daemon.as_ref().expect("no daemon runs").signal(Signal::SIGCONT);
     }
 
     /// Ends the daemon with SIGTERM.

@@ -11,7 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{lab::Host, packet::Packet};
+use nix::libc;
+
+use crate::{
+    lab::{Host, RawPort},
+    packet::Packet,
+};
 
 /// How long a call may block before a worker looks whether it shall end.
 const TURN: Duration = Duration::from_millis(50);
@@ -265,17 +270,23 @@ pub struct Flood {
 }
 
 impl Flood {
-    /// Sends `packets` in turn from `host`, one every half millisecond.
+    /// Sends `packets` in turn from `host`, one every half millisecond; on a new interface, too, where
+    /// the host's is made again.
     pub fn start(host: &Host, packets: &[Packet]) -> Self {
-        let (port, frames): (_, Vec<_>) =
-            (host.port(), packets.iter().map(Packet::bytes).collect());
+        let (link, frames): (_, Vec<_>) =
+            (host.link().clone(), packets.iter().map(Packet::bytes).collect());
         let sent = Arc::new(AtomicU64::new(0));
         let (mut workers, counted) = (Workers::default(), Arc::clone(&sent));
         let mut turn = frames.into_iter().cycle();
+        let mut open = Some(host.port());
         workers.spawn(move || {
             let frame = turn.next().expect("at least one frame");
-            if port.try_send(&frame).is_ok() {
-                counted.fetch_add(1, SeqCst);
+            match open.as_ref().map(|port| port.try_send(&frame)) {
+                Some(Ok(())) => {
+                    counted.fetch_add(1, SeqCst);
+                }
+                Some(Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                Some(Err(_)) | None => open = RawPort::try_open(&link).ok(),
             }
             sleep(PAUSE);
             true

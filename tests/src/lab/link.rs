@@ -80,8 +80,12 @@ impl Link {
 
     /// Its index in its namespace.
     pub fn index(&self) -> u32 {
-        let index = self.namespace.run(|| if_nametoindex(self.name.as_str()));
-        index.unwrap_or_else(|error| panic!("interface {}: {error}", self.name))
+        self.try_index().unwrap_or_else(|| panic!("there is no interface {}", self.name))
+    }
+
+    /// Its index in its namespace; `None` while it is gone.
+    pub fn try_index(&self) -> Option<u32> {
+        self.namespace.run(|| if_nametoindex(self.name.as_str())).ok()
     }
 
     /// Its hardware address.
@@ -132,6 +136,11 @@ impl Link {
     /// Brings it up.
     pub fn up(&self) {
         self.ip(&["link", "set", &self.name, "up"]);
+    }
+
+    /// Makes it take frames for every MAC, or for its own only.
+    pub fn promiscuous(&self, on: bool) {
+        self.ip(&["link", "set", &self.name, "promisc", if on { "on" } else { "off" }]);
     }
 
     /// Takes it down; the other end of a pair loses its carrier.

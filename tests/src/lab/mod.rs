@@ -103,6 +103,21 @@ impl Lab {
         &self.far.hosts[index]
     }
 
+    /// Makes the near side's cable again, both ends: other interfaces with the same names and
+    /// hardware addresses. The only host of that side loses its addresses. On the gateway it is first
+    /// called `name`.
+    pub fn replug(&self, name: &str) -> Link {
+        self.inside().delete();
+        self.make_again(name)
+    }
+
+    /// The same, after it was deleted.
+    pub fn make_again(&self, name: &str) -> Link {
+        let near = self.near();
+        let inside = (&self.gateway, name, Mac([2, 0, 0, 0, 0, 1]));
+        Link::pair(inside, (&near.namespace, near.link.name(), near.mac)).0
+    }
+
     /// Where this lab's own BPF file system is mounted. Processes started from the lab see it;
     /// those of `ip netns exec` do not.
     pub fn bpffs(&self) -> &Path {

@@ -38,19 +38,24 @@ pub struct RawPort {
 impl RawPort {
     /// Opens `link`. Frames that it received before are lost.
     pub fn open(link: &Link) -> Self {
-        let index = i32::try_from(link.index()).unwrap();
+        Self::try_open(link).unwrap_or_else(|error| panic!("open {}: {error}", link.name()))
+    }
+
+    /// Opens `link`, or says why the kernel would not: `ENODEV` where it is gone.
+    pub fn try_open(link: &Link) -> io::Result<Self> {
+        let index = link.try_index().ok_or(io::Error::from_raw_os_error(libc::ENODEV))?;
+        let index = i32::try_from(index).unwrap();
         let socket = link.namespace().run(|| {
             // No protocol yet: nothing is received, from any interface, before the bind below.
             socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
-        });
-        let socket = socket.unwrap_or_else(|error| panic!("packet socket: {error}"));
+        })?;
         let port = Self { socket, name: link.name().to_owned() };
-        port.set(libc::SOL_PACKET, PACKET_AUXDATA, 1);
-        port.set(libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-        port.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, 64 << 20);
-        port.bind(index);
-        port.promiscuous(index);
-        port
+        port.set(libc::SOL_PACKET, PACKET_AUXDATA, 1)?;
+        port.set(libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)?;
+        port.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, 64 << 20)?;
+        port.bind(index)?;
+        port.promiscuous(index)?;
+        Ok(port)
     }
 
     /// Sends `packet`.
@@ -161,7 +166,7 @@ impl RawPort {
         Ok(frame)
     }
 
-    fn bind(&self, index: c_int) {
+    fn bind(&self, index: c_int) -> io::Result<()> {
         // SAFETY: sockaddr_ll is a plain C struct, for which all zeros are valid.
         let mut address: libc::sockaddr_ll = unsafe { zeroed() };
         address.sll_family = libc::AF_PACKET.try_into().unwrap();
@@ -171,28 +176,28 @@ impl RawPort {
         let address = (&raw const address).cast();
         // SAFETY: the pointer and the length are those of `address`.
         let bound = unsafe { libc::bind(self.socket.as_raw_fd(), address, length) };
-        assert!(bound == 0, "bind to {}: {}", self.name, io::Error::last_os_error());
+        if bound == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// A veth end takes every frame anyhow; a bridge port or a real interface would not.
-    fn promiscuous(&self, index: c_int) {
+    fn promiscuous(&self, index: c_int) -> io::Result<()> {
         let request = libc::packet_mreq {
             mr_ifindex: index,
             mr_type: libc::PACKET_MR_PROMISC.try_into().unwrap(),
             mr_alen: 0,
             mr_address: [0; 8],
         };
-        self.set(libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, request);
+        self.set(libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, request)
     }
 
-    fn set<T>(&self, level: c_int, option: c_int, value: T) {
+    fn set<T>(&self, level: c_int, option: c_int, value: T) -> io::Result<()> {
         let length = libc::socklen_t::try_from(size_of::<T>()).unwrap();
         let value = (&raw const value).cast();
         // SAFETY: the pointer and the length are those of `value`, which the callers choose by the
         // option's type.
         let set =
             unsafe { libc::setsockopt(self.socket.as_raw_fd(), level, option, value, length) };
-        assert!(set == 0, "option {option} on {}: {}", self.name, io::Error::last_os_error());
+        if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 }
 

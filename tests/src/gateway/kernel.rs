@@ -1,0 +1,72 @@
+//! What lies in the kernel, past the daemon: for whoever edits it behind the daemon's back.
+
+use std::{
+    fs,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+};
+
+use firewall_common::abi::{Control, Publication, map};
+use firewall_daemon::dataplane::sys::{self, LinkInfo, Mapping, Shared};
+use nix::net::if_::if_nametoindex;
+
+use super::Gateway;
+
+impl Gateway {
+    /// Where a port's link is pinned.
+    pub fn link_pin(&self, port: &str) -> PathBuf {
+        self.pins().join("links").join(port)
+    }
+
+    /// The pinned link of a port.
+    pub fn link(&self, port: &str) -> Option<LinkInfo> {
+        let link = sys::open_pin(&self.link_pin(port)).ok()?;
+        sys::link_info(link.as_fd()).ok()
+    }
+
+    /// Whether a port's interface runs the program of that link.
+    pub fn runs(&self, port: &str, armed: &LinkInfo) -> bool {
+        let index = self.lab().gateway().run(|| if_nametoindex(port)).ok();
+        let is_armed = |now: LinkInfo| now.program == armed.program && Some(now.interface) == index;
+        self.link(port).is_some_and(is_armed)
+    }
+
+    /// Where a map is pinned.
+    pub fn map_pin(&self, name: &str) -> PathBuf {
+        let pins = fs::read_dir(self.pins()).expect("a directory of pins").flatten();
+        let mut pins = pins.map(|entry| entry.path());
+        let maps = pins.find(|path| path.to_string_lossy().contains("/maps-"));
+        maps.expect("a directory of maps").join(name)
+    }
+
+    /// Opens a map.
+    pub fn open_map(&self, name: &str) -> OwnedFd {
+        let map = sys::open_pin(&self.map_pin(name));
+        map.unwrap_or_else(|error| panic!("the map {name}: {error}"))
+    }
+
+    /// Opens a map of words.
+    pub fn words<T: Shared>(&self, name: &str) -> Mapping<T> {
+        let mapping = Mapping::new(self.open_map(name).as_fd());
+        mapping.unwrap_or_else(|error| panic!("the map {name}: {error}"))
+    }
+
+    /// Which image is in force.
+    pub fn publication(&self) -> Publication {
+        Publication::decode(self.words::<Control>(map::CONTROL)[0].publication.load())
+    }
+
+    /// How many events of a kind have a message with those words.
+    pub fn told(&self, kind: &str, words: &str) -> usize {
+        let says = |message: &String| message.contains(words);
+        let events = self.events().into_iter().filter(|event| event.kind.name() == kind);
+        events.filter(|event| event.message.as_ref().is_some_and(says)).count()
+    }
+
+    /// The state and the sentence of a check.
+    pub fn check(&self, name: &str) -> (String, String) {
+        let check = self.status().health.into_iter().find(|check| check.name == name);
+        let check = check.unwrap_or_else(|| panic!("there is no check {name}"));
+        (check.state.name().to_owned(), check.sentence)
+    }
+}
