@@ -140,6 +140,24 @@ fn a_port_that_is_switched_off_stays_off_and_fails_the_check() {
 }
 
 #[test]
+fn a_port_that_has_another_name_goes_on_and_fails_the_check() {
+    let gateway = Gateway::start(&images());
+    let (near, far) = (gateway.lab().near(), gateway.lab().far());
+    let seen = Watch::start(far, PERMITTED);
+    let _flood = Flood::start(near, &permitted());
+    let mut inside = gateway.lab().inside().clone();
+    inside.rename("other");
+    let is_told = || gateway.check("port inside").1.contains("inside has another name now");
+    assert!(eventually(LONG, is_told), "{:?}", gateway.status().health);
+    assert_eq!(gateway.cordon(&["status", "--check"]).code, Some(1));
+    let count = seen.seen();
+    assert!(eventually(LONG, || seen.seen() > count + 20), "it does not go on");
+    inside.rename("inside");
+    assert!(eventually(LONG, || gateway.check("port inside").0 == "ok"));
+    assert_eq!(gateway.told("tamper", ""), 0);
+}
+
+#[test]
 fn a_foreign_program_on_a_port_that_was_made_again_is_an_alarm_and_no_way_through() {
     let gateway = Gateway::start(&images());
     let (near, far) = (gateway.lab().near(), gateway.lab().far());

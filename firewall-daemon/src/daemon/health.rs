@@ -108,7 +108,10 @@ impl Findings {
             }
         }
         self.standing = standing;
-        self.looked = Some(now);
+        match look {
+            Look::Ports => {}
+            Look::Everything => self.looked = Some(now),
+        }
         news
     }
 
@@ -155,7 +158,9 @@ impl Findings {
 fn kind(finding: &Finding, mended: bool) -> EventKind {
     match finding {
         Finding::Recreated { .. } if mended => EventKind::Rearmed,
-        Finding::Missing | Finding::Down | Finding::Unreadable { .. } => EventKind::Health,
+        Finding::Missing | Finding::Renamed { .. } | Finding::Down | Finding::Unreadable { .. } => {
+            EventKind::Health
+        }
         Finding::Recreated { .. }
         | Finding::Detached
         | Finding::Replaced { .. }
@@ -254,6 +259,7 @@ mod tests {
     #[test]
     fn a_guard_that_does_not_look_is_a_failure() {
         let (mut findings, now) = (Findings::default(), Instant::now());
+        findings.observe(Look::Ports, Vec::new(), now);
         assert_eq!(findings.check(now).state, Health::Fail);
         findings.observe(Look::Everything, Vec::new(), now);
         assert_eq!(findings.check(now + OVERDUE / 2).state, Health::Ok);

@@ -126,10 +126,10 @@ impl DataPlane {
         };
         let (name, interface) = (name.clone(), interface.clone());
         for finding in self.look_at(port) {
-            let mut finding = finding;
-            let mut mended = self.mend(port, &finding);
+            let (mut finding, mut mended) = (finding.clone(), self.mend(port, &finding));
+            let was_tried = !matches!(mended, Err(MendError::NotOurs));
             // It has gone while it was being mended.
-            if mended.is_err() && Interface::new(&interface).index().is_none() {
+            if mended.is_err() && was_tried && Interface::new(&interface).index().is_none() {
                 (finding, mended) = (Finding::Missing, Err(MendError::NotOurs));
             }
             let sentence = finding.sentence(&interface);
@@ -218,6 +218,7 @@ impl DataPlane {
             },
             Finding::NotPromiscuous => Ok(interface.prepare()?),
             Finding::Missing
+            | Finding::Renamed { .. }
             | Finding::Down
             | Finding::OtherMaps
             | Finding::MapPins { .. }

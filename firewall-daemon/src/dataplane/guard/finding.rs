@@ -10,6 +10,11 @@ use crate::dataplane::sys::LinkInfo;
 pub enum Finding {
     /// There is no such interface.
     Missing,
+    /// There is no interface of that name, but the one that was armed is still there.
+    Renamed {
+        /// Its index.
+        index: u32,
+    },
     /// The name is another interface's than the one that was armed.
     Recreated {
         /// The index of the interface that was armed.
@@ -73,6 +78,10 @@ impl Finding {
     pub fn sentence(&self, interface: &str) -> String {
         match self {
             Self::Missing => format!("there is no interface {interface}; nothing crosses it"),
+            Self::Renamed { index } => format!(
+                "{interface} has another name now (index {index}); it is still guarded, and a \
+                 restart of cordond wants the new name in the configuration"
+            ),
             Self::Recreated { before, now } => {
                 format!("{interface} was made again (index {now}, before {before})")
             }
@@ -177,7 +186,10 @@ pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
         found.push(Finding::OtherMaps);
     }
     let Some(Device { index, stripping, switches }) = *interface else {
-        found.push(Finding::Missing);
+        found.push(match link.interface {
+            0 => Finding::Missing,
+            index => Finding::Renamed { index },
+        });
         return found;
     };
     // What arming it again mends is not wrong besides.
@@ -306,6 +318,8 @@ mod tests {
             seen.interface = None;
         };
         assert_eq!(found(gone), [Finding::Missing]);
+        let renamed = found(|seen| seen.interface = None);
+        assert_eq!(renamed, [Finding::Renamed { index: 4 }]);
         let again = |seen: &mut Seen| {
             gone(seen);
             let switches = Switches { up: false, promiscuous: false };
