@@ -12,7 +12,7 @@ use crate::{Generation, Ticks};
 
 /// The version of every layout in this module, in [`crate::image`], [`crate::event`] and of
 /// [`crate::flow::Flow`]; the counters' order (the verdicts) included.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// The names of the maps, the same on both sides.
 pub mod map {
@@ -42,6 +42,14 @@ pub mod map {
     pub const SCRATCH: &str = "SCRATCH";
     /// Port index to interface index.
     pub const PORTS: &str = "PORTS";
+    /// One [`super::PortState`] a port; mmapable.
+    pub const PORT_STATES: &str = "PORT_STATES";
+    /// The gateway's own addresses: [`crate::Addr`] to a word that means nothing; router mode.
+    pub const LOCAL: &str = "LOCAL";
+    /// Interface index to [`super::Attachment`]; router mode.
+    pub const INTERFACES: &str = "INTERFACES";
+    /// [`super::Attachment`] to interface index; router mode.
+    pub const ATTACHMENTS: &str = "ATTACHMENTS";
     /// Which names own the node slots, the rule slots and the subnetwork slots: the first 8 bytes
     /// of the name's hash, 0 where the slot is free; mmapable.
     pub const NAMES: &str = "NAMES";
@@ -190,6 +198,47 @@ impl SubnetworkState {
         Self { stop: Word64::new(0), reserved: [0; 7] }
     }
 }
+
+/// What the kernel says of a port, for a router.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct PortState {
+    /// The port's own MAC, in [`crate::Mac::word`]'s form.
+    pub mac: Word64,
+    /// The longest IP packet that may leave by it, in bytes.
+    pub mtu: Word64,
+}
+
+/// Where the gateway has an interface: on a port, under a tag or none. One word, so that it serves
+/// as key and as value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Attachment(u32);
+
+impl Attachment {
+    /// On that port, under that tag.
+    #[inline(always)]
+    pub const fn new(port: crate::Port, vlan: crate::Vlan) -> Self {
+        Self((port.0 as u32) << 16 | vlan.0 as u32)
+    }
+
+    /// The port.
+    #[inline(always)]
+    pub const fn port(self) -> crate::Port {
+        crate::Port((self.0 >> 16) as u16)
+    }
+
+    /// The tag.
+    #[inline(always)]
+    pub const fn vlan(self) -> crate::Vlan {
+        crate::Vlan((self.0 & 0xffff) as u16)
+    }
+}
+
+/// The most addresses that a router has of its own.
+pub const LOCAL_ADDRESSES: u32 = 4096;
+/// The most interfaces that a router has on its ports, tagged ones included.
+pub const ATTACHMENTS: u32 = 4096;
 
 /// Packets and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -178,6 +178,41 @@ impl Mac {
     }
 }
 
+/// The MAC that a router sends to, in [`Mac::word`]'s form: one word, which takes no stack in the
+/// kernel. The default is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Hop(u64);
+
+impl Hop {
+    /// It is not known, or not needed.
+    pub const NONE: Self = Self(0);
+
+    /// From a word whose upper 16 bits are ignored.
+    #[inline(always)]
+    pub const fn from_word(word: u64) -> Self {
+        Self(word & 0xffff_ffff_ffff)
+    }
+
+    /// The six bytes in the low 48 bits, first byte lowest.
+    #[inline(always)]
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+
+    /// Whether it is not known.
+    #[inline(always)]
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl From<Mac> for Hop {
+    fn from(mac: Mac) -> Self {
+        Self(mac.word())
+    }
+}
+
 impl core::fmt::Display for Mac {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let [a, b, c, d, e, f] = self.0;

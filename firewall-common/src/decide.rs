@@ -1,5 +1,7 @@
 //! The decision: from a frame to a verdict. The stages run in the order of the functions here.
 
+mod exit;
+mod leave;
 mod note;
 mod question;
 mod related;
@@ -8,9 +10,12 @@ use crate::abi::{Publication, Stop};
 use crate::flow::{Advance, End, Flow, Segment, Sender, Signature, State, other};
 use crate::identity::Speaker;
 use crate::parse::{self, Network, Transport, ethertype};
-use crate::{DropReason, Frame, Mac, PassReason, Port, Tables, Ticks, guard};
+use crate::tables::Way;
+use crate::{DropReason, Frame, Hop, Mac, PassReason, Port, Tables, Ticks, guard};
 
-pub use self::note::{Moment, Note, Passage};
+use self::exit::exit;
+pub use self::leave::{Leaving, Origin, leave};
+pub use self::note::{Exit, Moment, Note, Passage};
 pub(crate) use self::question::earlier;
 pub use self::question::{Question, consult};
 use self::related::related;
@@ -29,6 +34,27 @@ where
     T: Tables + ?Sized,
 {
     note.forget();
+    let moment = moment(tables, now)?;
+    let link = parse::link(frame, tables.port())?;
+    note.link(&link);
+    note.moment = moment;
+    let network = match link.ethertype {
+        ethertype::ARP => return guard::arp(frame, tables, note, link.payload),
+        ethertype::IPV4 => parse::ipv4(frame, link.payload)?,
+        ethertype::IPV6 => parse::ipv6(frame, link.payload)?,
+        _ => return Err(DropReason::Ethertype),
+    };
+    if let Way::Router = tables.way()
+        && !is_for_us(tables, note.signature)
+    {
+        return Err(DropReason::BindingMac);
+    }
+    packet(frame, tables, note, &network)
+}
+
+/// What is in force, unless nothing may pass at all.
+#[inline(always)]
+fn moment<T: Tables + ?Sized>(tables: &T, now: Ticks) -> Result<Moment, DropReason> {
     let (stop, publication) = tables.control().ok_or(DropReason::NotArmed)?;
     if stop == Stop::Hard {
         return Err(DropReason::Stopped);
@@ -37,16 +63,16 @@ where
         return Err(DropReason::NotArmed);
     }
     let Publication { half, generation, .. } = publication;
-    let link = parse::link(frame, tables.port())?;
-    note.link(&link);
-    note.moment = Moment { stop, half, generation, now };
-    let network = match link.ethertype {
-        ethertype::ARP => return guard::arp(frame, tables, note, link.payload),
-        ethertype::IPV4 => parse::ipv4(frame, link.payload)?,
-        ethertype::IPV6 => parse::ipv6(frame, link.payload)?,
-        _ => return Err(DropReason::Ethertype),
-    };
-    packet(frame, tables, note, &network)
+    Ok(Moment { stop, half, generation, now })
+}
+
+/// Whether a router would take the frame: what a switch floods to other MACs is not for it.
+#[inline(always)]
+fn is_for_us<T: Tables + ?Sized>(tables: &T, frame: Signature) -> bool {
+    match tables.port_state(frame.port()) {
+        Some(port) => frame.is_to_group() || frame.hop().word() == port.mac.load(),
+        None => false,
+    }
 }
 
 /// An IP packet: what it carries decides who judges it.
@@ -61,34 +87,9 @@ where
     F: Frame + ?Sized,
     T: Tables + ?Sized,
 {
-    let pair = pair(tables);
-    let end = |address, port| End { address, port };
-    let (source, destination) = (network.source, network.destination);
+    note.packet(network);
     let transport = parse::transport(frame, network);
-    let (source_port, destination_port, segment) = match transport {
-        Ok(Transport::Tcp { source, destination, flags, data }) => {
-            (source, destination, Some(Segment::Tcp { flags, data }))
-        }
-        Ok(Transport::Udp { source, destination }) => {
-            (source, destination, Some(Segment::Datagram))
-        }
-        // The responder's port is a constant, so that two pings with one identifier in opposite
-        // directions stay two flows.
-        Ok(Transport::Echo { identifier, request: true }) => {
-            (identifier, ECHO_PORT, Some(Segment::Echo { request: true }))
-        }
-        Ok(Transport::Echo { identifier, request: false }) => {
-            (ECHO_PORT, identifier, Some(Segment::Echo { request: false }))
-        }
-        Ok(Transport::Error { .. } | Transport::NeighbourDiscovery { .. } | Transport::Other)
-        | Err(_) => (0, 0, None),
-    };
-    let sender = note.name(
-        end(source, source_port),
-        end(destination, destination_port),
-        network.protocol,
-        pair,
-    );
+    let (sender, segment) = name(tables, note, network, &transport);
     let transport = transport?;
     if network.has_trailer(frame) {
         return Err(DropReason::TransportHeader);
@@ -112,12 +113,54 @@ where
     }
 }
 
+/// Keeps the key of the flow that a packet would belong to: who sends, and the segment if it has
+/// one that a flow can hold.
+#[inline(always)]
+fn name<T: Tables + ?Sized>(
+    tables: &T,
+    note: &mut Note,
+    network: &Network,
+    transport: &Result<Transport, DropReason>,
+) -> (Sender, Option<Segment>) {
+    let pair = pair(tables);
+    let end = |address, port| End { address, port };
+    let (source, destination) = (network.source, network.destination);
+    let (source_port, destination_port, segment) = match *transport {
+        Ok(Transport::Tcp { source, destination, flags, data }) => {
+            (source, destination, Some(Segment::Tcp { flags, data }))
+        }
+        Ok(Transport::Udp { source, destination }) => {
+            (source, destination, Some(Segment::Datagram))
+        }
+        // The responder's port is a constant, so that two pings with one identifier in opposite
+        // directions stay two flows.
+        Ok(Transport::Echo { identifier, request: true }) => {
+            (identifier, ECHO_PORT, Some(Segment::Echo { request: true }))
+        }
+        Ok(Transport::Echo { identifier, request: false }) => {
+            (ECHO_PORT, identifier, Some(Segment::Echo { request: false }))
+        }
+        Ok(Transport::Error { .. } | Transport::NeighbourDiscovery { .. } | Transport::Other)
+        | Err(_) => (0, 0, None),
+    };
+    let sender = note.name(
+        end(source, source_port),
+        end(destination, destination_port),
+        network.protocol,
+        pair,
+    );
+    (sender, segment)
+}
+
 const ECHO_PORT: u16 = 0;
 
-/// The lower port of the pair: one name for both directions.
+/// The lower port of the pair: one name for both directions. A router knows each address once.
 #[inline(always)]
 pub(crate) fn pair<T: Tables + ?Sized>(tables: &T) -> Port {
-    tables.port().min(tables.peer())
+    match tables.way() {
+        Way::Bridge { peer } => tables.port().min(peer),
+        Way::Router => Port(0),
+    }
 }
 
 /// A packet of a flow that exists, or that it opens.
@@ -141,7 +184,7 @@ fn conversation<T: Tables + ?Sized>(
     }
     let state = flow.state();
     let current = flow.generation() == note.moment.generation
-        && flow.side(sender) == note.signature
+        && is_sent_like(tables, flow.side(sender), note.signature)
         && (note.moment.stop == Stop::None || state.is_essential())
         && !flow.is_unleased(note.moment.now);
     if !current {
@@ -150,9 +193,15 @@ fn conversation<T: Tables + ?Sized>(
     let state = flow.state();
     let from_initiator = state.initiator() == sender;
     let advance = segment.advance(state, from_initiator)?;
+    let (reason, exit) = exit(tables, note, flow, sender)?;
+    let advance = match (advance, reason) {
+        // The kernel still has to send it, and the guard to know why.
+        (Advance::End, PassReason::Kernel) => Advance::Keep(state.ended()),
+        (advance, _) => advance,
+    };
     let passage = Passage {
-        reason: PassReason::Established,
-        egress: flow.side(other(sender)).vlan(),
+        reason,
+        exit,
         rule: flow.rule(),
         from: if from_initiator { flow.subnetworks().0 } else { flow.subnetworks().1 },
         to: if from_initiator { flow.subnetworks().1 } else { flow.subnetworks().0 },
@@ -203,18 +252,39 @@ fn open<T: Tables + ?Sized>(
     let Note { grant, .. } = *note;
     let state = State::new(phase, sender, grant.essential);
     let answer = unheard(&note.destination);
-    note.flow.open(&grant, state, sender, [note.signature, answer]);
+    let heard = heard(tables, note.signature, Hop::NONE);
+    note.flow.open(&grant, state, sender, [heard, answer]);
     note.flow.touch(note.moment.now, phase.timeout(&tables.timeouts()));
+    let (_, exit) = exit(tables, note, &note.flow, sender)?;
     if tables.insert_half_open(&note.key, &note.flow).is_err() {
         return Err(DropReason::FlowTableFull);
     }
     Ok(Passage {
         reason: PassReason::Opened,
-        egress: note.destination.vlan,
+        exit,
         rule: grant.rule,
         from: grant.from,
         to: grant.to,
     })
+}
+
+/// Whether a frame looks as the frames of that side do.
+#[inline(always)]
+fn is_sent_like<T: Tables + ?Sized>(tables: &T, side: Signature, frame: Signature) -> bool {
+    match tables.way() {
+        Way::Bridge { .. } => side == frame,
+        Way::Router => side.is_sent_like(frame),
+    }
+}
+
+/// What a flow keeps of a side that was heard. A router keeps the next hop towards it where a bridge
+/// keeps the MAC that its frames are addressed to.
+#[inline(always)]
+fn heard<T: Tables + ?Sized>(tables: &T, frame: Signature, hop: Hop) -> Signature {
+    match tables.way() {
+        Way::Bridge { .. } => frame,
+        Way::Router => frame.to(hop),
+    }
 }
 
 /// What a receiver's answer will look like, its MAC left zero, which no frame that gets this far
@@ -243,10 +313,13 @@ fn authorise_again<T: Tables + ?Sized>(
         }
         Err(reason) => return Err(reason),
     }
+    let mut hop = flow.side(sender).hop();
     if flow.generation() != note.moment.generation {
+        // Routes may have changed, too.
+        hop = Hop::NONE;
         flow.set_side(other(sender), unheard(&note.destination));
     }
-    flow.set_side(sender, note.signature);
+    flow.set_side(sender, heard(tables, note.signature, hop));
     flow.authorise(&note.grant);
     Ok(())
 }

@@ -5,7 +5,7 @@ mod state;
 pub use self::state::{Advance, Phase, Segment, State};
 use crate::id::is_past;
 use crate::word::{Word32, Word64};
-use crate::{Addr, Generation, Mac, Port, RuleSlot, SubnetworkSlot, Ticks, Vlan};
+use crate::{Addr, Generation, Hop, Mac, Port, RuleSlot, SubnetworkSlot, Ticks, Vlan};
 
 /// What names a flow, the same for both directions: the two ends in [`Addr::precedes`] order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -92,6 +92,36 @@ impl Signature {
         Self { first, second: second as u64 | (vlan.0 as u64) << 32 | (port.0 as u64) << 48 }
     }
 
+    /// The same with a next hop in the receiver's place: a router's side.
+    #[inline(always)]
+    pub const fn to(self, hop: Hop) -> Self {
+        Self { first: self.first & SOURCE_START | hop.word(), ..self }
+    }
+
+    /// The next hop towards the end whose side this is, in a router's flow.
+    #[inline(always)]
+    pub const fn hop(self) -> Hop {
+        Hop::from_word(self.first)
+    }
+
+    /// The sender on the link, as [`Mac::word`].
+    #[inline(always)]
+    pub const fn source_word(self) -> u64 {
+        (self.first >> 48 | self.second << 16) & 0xffff_ffff_ffff
+    }
+
+    /// The same without a tag.
+    #[inline(always)]
+    pub const fn untagged(self) -> Self {
+        Self { second: self.second & !(0xffff << 32), ..self }
+    }
+
+    /// Whether the sender, the VLAN and the port are the same.
+    #[inline(always)]
+    pub const fn is_sent_like(self, other: Self) -> bool {
+        (self.first ^ other.first) & SOURCE_START == 0 && self.second == other.second
+    }
+
     /// Whether the receiver is a group.
     #[inline(always)]
     pub const fn is_to_group(self) -> bool {
@@ -142,11 +172,17 @@ impl Signature {
     }
 }
 
+/// The bytes of the source MAC that share a word with the destination MAC.
+const SOURCE_START: u64 = 0xffff << 48;
+
 /// A flow: why it may talk, and what its frames must look like. 72 bytes; with its key, the kernel's
 /// 48 bytes of hash entry and 16 of bucket that makes 176.
 ///
 /// Several CPUs may write one at once. Every field is valid on its own and [`Flow::authorise`]
 /// writes the generation last, so a reader that sees the new generation sees what it stands for.
+///
+/// A router's frames all carry its own MAC as their destination. There the side of an end keeps in
+/// that place the next hop towards this end: zero while it must still be looked up.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Flow {

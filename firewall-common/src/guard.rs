@@ -1,12 +1,15 @@
 //! ARP (RFC 826) and neighbour discovery (RFC 4861): they pass between nodes that some rule
 //! connects, when the sender owns what it claims, and an answer only if it was asked for.
 
-use crate::decide::{Note, Passage, Question, earlier, pair};
+use crate::abi::Stop;
+use crate::decide::{Exit, Note, Passage, Question, earlier, pair};
 use crate::flow::{End, Phase, Sender, Signature, State, other};
 use crate::frame::wire;
-use crate::identity::{Direction, Role, Speaker, View};
+use crate::identity::{Direction, Role, Speaker, View, local_stop, recognise};
+use crate::image::Allowed;
 use crate::parse::Network;
-use crate::{Addr, DropReason, Frame, Mac, PassReason, Service, Tables};
+use crate::tables::Way;
+use crate::{Addr, DropReason, Frame, Mac, PassReason, Port, Service, Tables};
 
 /// A message about who lives at an address, the same for both protocols.
 #[derive(Clone, Copy, Debug)]
@@ -156,10 +159,13 @@ fn pass<T: Tables + ?Sized>(
         End { address: sender, port: if asks { 1 } else { 0 } },
         End { address: target, port: if asks { 0 } else { 1 } },
     );
+    let announces = sender.address == target.address;
     let side = note.name(sender, target, 0, pair(tables));
     tables.consult(note, Question::Claim)?;
     let Note { grant, destination, .. } = *note;
-    if asks {
+    if announces {
+        // Only a router lets it get this far. Nobody will answer.
+    } else if asks {
         let state = State::new(Phase::Asked, side, grant.essential);
         let answer =
             Signature::new(Mac::default(), Mac::default(), destination.vlan, destination.port);
@@ -173,7 +179,10 @@ fn pass<T: Tables + ?Sized>(
     }
     Ok(Passage {
         reason,
-        egress: destination.vlan,
+        exit: match tables.way() {
+            Way::Bridge { peer } => Exit::unchanged(peer, destination.vlan),
+            Way::Router => Exit::GATEWAY,
+        },
         rule: grant.rule,
         from: grant.from,
         to: grant.to,
@@ -195,10 +204,64 @@ fn was_asked<T: Tables + ?Sized>(tables: &T, note: &Note, asker: Sender) -> bool
 /// Whether the sender owns what it claims, and some rule connects it to the one it speaks to.
 #[inline(always)]
 pub(crate) fn judge<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(), DropReason> {
+    match tables.way() {
+        Way::Bridge { peer } => connected(tables, note, peer),
+        Way::Router => beside_the_gateway(tables, note),
+    }
+}
+
+/// A router speaks with its neighbours for itself: no rule is needed, and nothing is passed on.
+#[inline(always)]
+fn beside_the_gateway<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(), DropReason> {
+    let Claim { sender, target, asks: _, spoof, stranger } = note.claim;
+    if note.signature.port() == Port::GATEWAY {
+        if !tables.is_local(&sender) {
+            return Err(spoof);
+        }
+        note.source = Speaker::gateway();
+        note.allowed = Allowed::default();
+        note.granted(Direction::Forward, 0);
+        return Ok(());
+    }
+    let Some(view) = View::new(tables, note) else {
+        return Err(DropReason::NotArmed);
+    };
+    note.query = sender;
+    match recognise(tables, note, Role::Source) {
+        Ok(()) => {}
+        Err(DropReason::UnknownSource) => {
+            if !view.router(note.signature, &mut note.source) {
+                return Err(DropReason::UnknownSource);
+            }
+        }
+        Err(_) => return Err(spoof),
+    }
+    note.sent_by();
+    if !tables.is_local(&target) && target != sender {
+        return Err(stranger);
+    }
+    let lease = view.standing(&note.source, note.moment.now)?;
+    match local_stop(tables, &note.source) {
+        Stop::None | Stop::Ordinary => {}
+        Stop::Hard => return Err(DropReason::StoppedSubnetwork),
+    }
+    note.destination = Speaker::gateway();
+    note.allowed = Allowed::default();
+    note.granted(Direction::Forward, earlier(lease, 0, note.moment.now));
+    Ok(())
+}
+
+/// A bridge passes on what a rule connects.
+#[inline(always)]
+fn connected<T: Tables + ?Sized>(
+    tables: &T,
+    note: &mut Note,
+    peer: Port,
+) -> Result<(), DropReason> {
     let Claim { sender, target, asks: _, spoof, stranger } = note.claim;
     let now = note.moment.now;
     note.query = sender;
-    let known = match tables.identify(note, Role::Source) {
+    let known = match recognise(tables, note, Role::Source) {
         Ok(()) => true,
         Err(DropReason::UnknownSource) => false,
         Err(_) => return Err(spoof),
@@ -207,7 +270,7 @@ pub(crate) fn judge<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(
         return Err(if known { stranger } else { spoof });
     }
     note.query = target;
-    let wanted = match tables.identify(note, Role::Destination) {
+    let wanted = match recognise(tables, note, Role::Destination) {
         Ok(()) => true,
         Err(DropReason::UnknownDestination) => false,
         Err(_) => return Err(stranger),
@@ -220,7 +283,7 @@ pub(crate) fn judge<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(
         // An undeclared address: the sender's gateway, if it lies behind the peer port.
         (true, false) => {
             if !view.gateway_of(&note.source, &mut note.destination)
-                || !view.is_behind_peer(&note.destination)
+                || note.destination.port != peer
             {
                 return Err(stranger);
             }

@@ -5,6 +5,13 @@
 #[repr(transparent)]
 pub struct Port(pub u16);
 
+impl Port {
+    /// Behind it lives the gateway's own kernel.
+    pub const GATEWAY: Self = Self(0xfffe);
+    /// Where a router looks for networks: behind whichever port.
+    pub const ANYWHERE: Self = Self(0xfffd);
+}
+
 /// An 802.1Q VLAN identifier, 1..=4094; 0 means untagged (IEEE 802.1Q-2018, 9.6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]

@@ -2,9 +2,11 @@
 
 use crate::abi::Stop;
 use crate::decide::Note;
+use crate::flow::Signature;
 use crate::image::{
     self, Allowed, Header, Line, MacBinding, Party, RuleEntry, Selector, Subnetwork,
 };
+use crate::tables::Way;
 use crate::{Addr, DropReason, Mac, Port, Service, SubnetworkSlot, Tables, Ticks, Vlan};
 
 /// One end of a frame: an identity, and the binding of its subnetwork.
@@ -44,7 +46,25 @@ pub enum Direction {
 }
 
 /// Finds out who is at `note.query`: as a source, provided that the frame looks as it must; as a
-/// destination, provided that it lies behind the peer port. Called through [`Tables::identify`].
+/// destination, provided that it lies where this frame can get.
+///
+/// Two calls and not one within the other: the kernel adds up the stacks of calls.
+#[inline(always)]
+pub(crate) fn recognise<T: Tables + ?Sized>(
+    tables: &T,
+    note: &mut Note,
+    role: Role,
+) -> Result<(), DropReason> {
+    match tables.identify(note, role) {
+        Err(DropReason::UnknownSource | DropReason::UnknownDestination) => {
+            tables.search(note, role)
+        }
+        known => known,
+    }
+}
+
+/// Looks for `note.query` among the declared nodes' addresses and the gateway's own. Called through
+/// [`Tables::identify`].
 #[inline(always)]
 pub fn identify<T: Tables + ?Sized>(
     tables: &T,
@@ -54,21 +74,38 @@ pub fn identify<T: Tables + ?Sized>(
     let Some(view) = View::new(tables, note) else {
         return Err(DropReason::NotArmed);
     };
-    let declared = view.node(note.query);
+    match view.node(note.query) {
+        Some(party) => view.found(note, role, party),
+        None => match tables.way() {
+            Way::Router if tables.is_local(&note.query) => gateway(note, role),
+            Way::Router | Way::Bridge { .. } => Err(unknown(role)),
+        },
+    }
+}
+
+#[inline(always)]
+const fn unknown(role: Role) -> DropReason {
+    match role {
+        Role::Source => DropReason::UnknownSource,
+        Role::Destination => DropReason::UnknownDestination,
+    }
+}
+
+/// The gateway itself: nobody speaks in its name but its own kernel.
+#[inline(always)]
+fn gateway(note: &mut Note, role: Role) -> Result<(), DropReason> {
     match role {
         Role::Source => {
-            match declared {
-                Some(party) => note.source.party = party,
-                None => tables.search(note, role)?,
+            note.source = Speaker::gateway();
+            if note.signature.port() == Port::GATEWAY {
+                Ok(())
+            } else {
+                Err(DropReason::BindingPort)
             }
-            view.bound_source(note)
         }
         Role::Destination => {
-            match declared {
-                Some(party) => note.destination.party = party,
-                None => tables.search(note, role)?,
-            }
-            view.reachable_destination(note)
+            note.destination = Speaker::gateway();
+            Ok(())
         }
     }
 }
@@ -81,21 +118,18 @@ pub fn search<T: Tables + ?Sized>(
     note: &mut Note,
     role: Role,
 ) -> Result<(), DropReason> {
-    let (port, unknown) = match role {
-        Role::Source => (note.signature.port(), DropReason::UnknownSource),
-        Role::Destination => (tables.peer(), DropReason::UnknownDestination),
+    let port = match (role, tables.way()) {
+        (Role::Source, Way::Bridge { .. }) => note.signature.port(),
+        (Role::Destination, Way::Bridge { peer }) => peer,
+        (Role::Source | Role::Destination, Way::Router) => Port::ANYWHERE,
     };
     let Some(view) = View::new(tables, note) else {
         return Err(DropReason::NotArmed);
     };
-    let Some(party) = view.network(note.query, port) else {
-        return Err(unknown);
-    };
-    match role {
-        Role::Source => note.source.party = party,
-        Role::Destination => note.destination.party = party,
+    match view.network(note.query, port) {
+        Some(party) => view.found(note, role, party),
+        None => Err(unknown(role)),
     }
-    Ok(())
 }
 
 /// Whether some rule lets the one end open `note.service` to the other, stops considered; the answer
@@ -119,7 +153,7 @@ pub fn permit<T: Tables + ?Sized>(
 }
 
 #[inline(always)]
-fn local_stop<T: Tables + ?Sized>(tables: &T, speaker: &Speaker) -> Stop {
+pub(crate) fn local_stop<T: Tables + ?Sized>(tables: &T, speaker: &Speaker) -> Stop {
     match tables.subnetwork(speaker.subnetwork) {
         Some(state) => Stop::decode(state.stop.load()),
         None => Stop::Hard,
@@ -149,6 +183,20 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
     }
 
     #[inline(always)]
+    fn found(&self, note: &mut Note, role: Role, party: Party) -> Result<(), DropReason> {
+        match role {
+            Role::Source => {
+                note.source.party = party;
+                self.bound_source(note)
+            }
+            Role::Destination => {
+                note.destination.party = party;
+                self.reachable_destination(note)
+            }
+        }
+    }
+
+    #[inline(always)]
     fn bound_source(&self, note: &mut Note) -> Result<(), DropReason> {
         let frame = note.signature;
         let Some(line) = self.place(&mut note.source) else {
@@ -173,20 +221,18 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
         if self.place(&mut note.destination).is_none() {
             return Err(DropReason::UnknownDestination);
         }
-        if self.is_behind_peer(&note.destination) {
-            Ok(())
-        } else if note.destination.port == self.tables.port() {
+        match self.tables.way() {
+            Way::Bridge { peer } if note.destination.port == peer => Ok(()),
             // Flooded by a switch: both live on this side, nothing crosses the gateway.
-            Err(DropReason::NoRule)
-        } else {
-            Err(DropReason::NoRoute)
+            Way::Bridge { .. } if note.destination.port == self.tables.port() => {
+                Err(DropReason::NoRule)
+            }
+            Way::Bridge { .. } => Err(DropReason::NoRoute),
+            Way::Router if note.destination.subnetwork == note.source.subnetwork => {
+                Err(DropReason::NoRule)
+            }
+            Way::Router => Ok(()),
         }
-    }
-
-    /// Whether a speaker lives behind the port that this frame would leave by.
-    #[inline(always)]
-    pub(crate) fn is_behind_peer(&self, speaker: &Speaker) -> bool {
-        speaker.port == self.tables.peer()
     }
 
     /// Whether frames to that speaker may be addressed to that MAC: the mirror of what its own
@@ -203,6 +249,26 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
     #[inline(always)]
     pub(crate) fn is_router(&self, subnetwork: SubnetworkSlot, mac: Mac) -> bool {
         self.subnetwork(subnetwork).is_some_and(|line| Subnetwork::has_router(line, mac))
+    }
+
+    /// The routers that the sender of this frame is one of, as a speaker; `false` if it is none.
+    #[inline(always)]
+    pub(crate) fn router(&self, frame: Signature, router: &mut Speaker) -> bool {
+        let Header { seed, identity_base, identity_buckets, .. } = self.header();
+        let (vlan, port) = (frame.vlan(), frame.port());
+        let address = image::router_address(frame.source(), port, vlan);
+        let hash = image::node_hash(address, seed);
+        let [first, second] = image::buckets(hash, identity_buckets);
+        let find = |bucket| {
+            Party::find_router(self.tables.line(self.half, identity_base + bucket)?, address)
+        };
+        match find(first).or_else(|| find(second)) {
+            Some(party) => {
+                *router = Speaker::router(party.subnetwork(), vlan, port);
+                true
+            }
+            None => false,
+        }
     }
 
     /// The routers of the subnetwork that a node's subnetwork uses as its gateway, as a speaker;
@@ -381,6 +447,15 @@ impl Speaker {
         };
         let selectors = [node, class, Selector::any(subnetwork), Selector::NOBODY];
         Self { party, subnetwork, vlan, port, selectors }
+    }
+
+    /// The gateway itself, whose subnetwork is none: it cannot be stopped, its rules can.
+    #[inline(always)]
+    pub(crate) fn gateway() -> Self {
+        let nobody = Selector::NOBODY;
+        let selectors = [Selector::GATEWAY, nobody, nobody, nobody];
+        let (vlan, port) = (Vlan::UNTAGGED, Port::GATEWAY);
+        Self { party: Party::default(), subnetwork: SubnetworkSlot(0), vlan, port, selectors }
     }
 
     /// The routers of a subnetwork.

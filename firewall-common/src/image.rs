@@ -14,7 +14,7 @@ mod tests;
 pub use self::hash::{buckets, network_hash, node_hash, rule_hash};
 use self::hash::{half, high, low, pack};
 use self::identity::MAC;
-pub use self::identity::{Identity, Kind, MacBinding, Party};
+pub use self::identity::{Identity, Kind, MacBinding, Party, router_address};
 pub use self::rule::{Allowed, RuleEntry, Selector, Shape};
 use crate::{Mac, Port, Service, SubnetworkSlot, Vlan};
 

@@ -21,7 +21,7 @@ pub mod tables;
 pub mod verdict;
 pub mod word;
 
-pub use addr::{Addr, Mac};
+pub use addr::{Addr, Hop, Mac};
 pub use decide::{Note, decide};
 pub use frame::Frame;
 pub use id::{Generation, NodeSlot, Port, RuleSlot, Service, SubnetworkSlot, Ticks, Vlan};

@@ -88,6 +88,8 @@ pub struct Network {
     pub protocol: u8,
     /// TTL or hop limit.
     pub hops: u8,
+    /// Bytes of the packet, its header included.
+    pub length: u32,
     /// Where the payload begins.
     pub payload: u32,
     /// Where the packet ends; the frame may be padded beyond it.
@@ -132,6 +134,7 @@ pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropRea
         destination: addresses.1,
         protocol,
         hops,
+        length,
         payload: start + 20,
         end,
     })
@@ -162,7 +165,7 @@ pub fn ipv6<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropRea
     if is_extension_header(next) {
         return Err(DropReason::ExtensionHeader);
     }
-    Ok(Network { source, destination, protocol: next, hops, payload, end })
+    Ok(Network { source, destination, protocol: next, hops, length: end - start, payload, end })
 }
 
 impl Network {

@@ -1,11 +1,38 @@
 //! The questions a verdict may ask.
 
-use crate::abi::{NodeState, Publication, Stop, SubnetworkState, Timeouts};
+use crate::abi::{Attachment, NodeState, PortState, Publication, Stop, SubnetworkState, Timeouts};
 use crate::decide::{self, Note, Question};
-use crate::flow::{Flow, FlowKey};
+use crate::flow::{Flow, FlowKey, Sender};
 use crate::identity::{self, Direction, Role};
 use crate::image::Line;
-use crate::{DropReason, NodeSlot, Port, SubnetworkSlot};
+use crate::word::Word64;
+use crate::{Addr, DropReason, Hop, NodeSlot, Port, SubnetworkSlot, Vlan};
+
+/// How frames cross the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From a port to its peer, as they are.
+    Bridge {
+        /// The port that frames from [`Tables::port`] leave by.
+        peer: Port,
+    },
+    /// From any subnetwork to any other, as the kernel's routes say.
+    Router,
+}
+
+/// What the kernel's routes say of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// The MAC of the next hop.
+    Hop(Hop),
+    /// It leads there, but the next hop's MAC must be resolved by the kernel.
+    Unresolved,
+    /// It does not lead to where the policy has the destination.
+    Astray,
+}
+
+/// As large as the kernel's `struct bpf_fib_lookup`.
+pub type Lookup = [Word64; 8];
 
 /// The flow table had no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +43,15 @@ pub struct Full;
 pub trait Tables {
     /// The port this frame came in on.
     fn port(&self) -> Port;
-    /// The port that frames from [`Tables::port`] leave by.
-    fn peer(&self) -> Port;
+    /// How frames from there cross the gateway.
+    fn way(&self) -> Way;
+    /// A port's own MAC and the longest packet that it sends; `None` only if the map is missing.
+    fn port_state(&self, port: Port) -> Option<&PortState>;
+    /// Whether an address is the gateway's own. A bridge has none.
+    fn is_local(&self, address: &Addr) -> bool;
+    /// How a packet that came in under the tag `from` gets from its sender to the other end of the
+    /// note's key, which the policy has behind `to`.
+    fn route(&self, note: &Note, sender: Sender, from: Vlan, to: Attachment) -> Route;
     /// How long flows live.
     fn timeouts(&self) -> Timeouts;
     /// The stop of everything and the publication; `None` only if the map is missing.

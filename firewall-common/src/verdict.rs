@@ -43,6 +43,9 @@ reasons! {
         Arp = "arp",
         /// Neighbour discovery between two nodes that some rule connects.
         NeighbourDiscovery = "nd",
+        /// A frame of an allowed flow that is left to the gateway's kernel, which resolves the
+        /// neighbour, or answers that the packet is too big or has come too far.
+        Kernel = "kernel",
     }
 }
 
@@ -117,6 +120,9 @@ reasons! {
         RedirectFailed = "redirect_failed",
         /// No policy is active yet.
         NotArmed = "not_armed",
+        /// The gateway's kernel wanted to send it out of a port, and neither a live flow nor a rule
+        /// explains it.
+        Egress = "egress",
     }
 }
 
@@ -200,7 +206,7 @@ mod tests {
              extension_header, fragment, transport_header, tcp_flags, tcp_state, unknown_source, \
              unknown_destination, binding_mac, binding_vlan, binding_port, no_lease, \
              lease_expired, no_rule, application, revoked, flow_table_full, flow_limit, no_route, \
-             redirect_failed, not_armed"
+             redirect_failed, not_armed, egress"
         );
     }
 }

@@ -3,7 +3,6 @@
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
-use firewall_common::Port;
 use firewall_control::{Diagnostic, Severity};
 use firewall_policy::diagnostic::Style;
 use firewall_policy::{
@@ -11,7 +10,7 @@ use firewall_policy::{
     compile, resolve,
 };
 
-use crate::config::Gateway;
+use crate::config::{Gateway, Mode};
 use crate::dataplane::slots::Slots;
 
 /// A policy that is valid and fits.
@@ -95,10 +94,13 @@ pub fn read(
 
 /// The gateway's ports, as policies name them.
 pub fn ports(gateway: &Gateway) -> Ports {
-    Ports::paired(gateway.ports().map(|(index, port)| {
-        let peer: Port = Gateway::peer(index);
-        (port.name.clone(), Some(peer))
-    }))
+    let names = gateway.ports();
+    match gateway.mode() {
+        Mode::Bridge => {
+            Ports::paired(names.map(|(index, port)| (port.name.clone(), gateway.peer(index))))
+        }
+        Mode::Router => Ports::routed(names.map(|(_, port)| port.name.clone())),
+    }
 }
 
 /// 64 bits that nobody outside can know: the keys of the hash tables' own hasher come from the

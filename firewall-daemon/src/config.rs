@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use firewall_common::Port as PortIndex;
+use firewall_common::tables::Way;
 use serde::Deserialize;
 
 pub use self::problem::Problem;
@@ -90,8 +91,19 @@ pub struct Capacity {
 /// `[gateway]` and `[port.*]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gateway {
-    /// The ports; the position is the [`PortIndex`]. First those of the first pair, and so on.
+    mode: Mode,
+    /// The ports; the position is the [`PortIndex`]. A bridge's: first those of the first pair, and
+    /// so on. A router's: by name.
     ports: Vec<Port>,
+}
+
+/// How the gateway stands inline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Frames cross between the two ports of a pair.
+    Bridge,
+    /// Packets are routed between the subnetworks.
+    Router,
 }
 
 /// `[port.NAME]`
@@ -127,10 +139,26 @@ impl Gateway {
         self.ports().find(|(_, port)| port.name == name).map(|(index, _)| index)
     }
 
-    /// The port that this one's frames leave from.
-    pub const fn peer(PortIndex(index): PortIndex) -> PortIndex {
-        // The two of a pair stand side by side.
-        PortIndex(index ^ 1)
+    /// How it stands inline.
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The port that this one's frames leave from, if that is always the same.
+    pub const fn peer(&self, PortIndex(index): PortIndex) -> Option<PortIndex> {
+        match self.mode {
+            // The two of a pair stand side by side.
+            Mode::Bridge => Some(PortIndex(index ^ 1)),
+            Mode::Router => None,
+        }
+    }
+
+    /// How frames from that port cross it.
+    pub const fn way(&self, port: PortIndex) -> Way {
+        match self.peer(port) {
+            Some(peer) => Way::Bridge { peer },
+            None => Way::Router,
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod guard;
 mod health;
 mod operator;
+pub mod routes;
 mod view;
 
 use std::io;
@@ -175,7 +176,8 @@ impl Daemon {
         before: &Active,
     ) -> Result<(Vec<firewall_control::Flow>, u64), ReloadError> {
         let now = self.clock.now();
-        let mut ask = Ask::new(Arc::clone(&self.maps), image, now);
+        let mut ask = Ask::new(Arc::clone(&self.maps), image, &self.config.gateway, now)
+            .map_err(ReloadError::Flows)?;
         let owners = before.policy.as_ref().map(report::owners).unwrap_or_default();
         let (mut cut, mut count) = (Vec::new(), 0);
         read::flows(&self.maps, Table::Established, |key, flow| {

@@ -12,6 +12,8 @@ pub mod interface;
 pub mod latch;
 pub mod load;
 pub mod maps;
+pub mod neighbourhood;
+pub mod neighbours;
 pub mod pins;
 pub mod prove;
 pub mod read;
@@ -24,7 +26,7 @@ pub mod watch;
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -39,12 +41,12 @@ use self::clock::Clock;
 use self::guard::{Armed, Kept};
 use self::interface::Interface;
 use self::latch::{Latch, LatchError};
-use self::load::{Constants, LoadError};
+use self::load::{Constants, LoadError, Loaded};
 use self::maps::{Maps, MapsError, Sizes};
 use self::pins::{Pins, PinsError};
 use self::slots::Slots;
 use self::stop::Stopper;
-use crate::config::{Config, Gateway, Xdp};
+use crate::config::{Config, Mode, Xdp};
 
 /// Events that one CPU may write in one tick; the rest is counted.
 const EVENTS_PER_TICK: u32 = 16;
@@ -70,6 +72,9 @@ pub enum OpenError {
     /// The kernel's tick is not known.
     #[error("cannot measure the kernel's tick: {0}")]
     Clock(#[source] io::Error),
+    /// What the kernel says of ports, addresses and VLANs cannot be read or told on.
+    #[error("cannot tell the program about the ports' addresses: {0}")]
+    Survey(#[source] io::Error),
     /// A port that is not in the configuration any more could not be let go.
     #[error("cannot let go of the port {port}: {source}")]
     Detach {
@@ -110,6 +115,7 @@ impl OpenError {
             Self::Attach(error) => error.hint(),
             Self::Latch(error) => error.hint().to_owned(),
             Self::Clock(_)
+            | Self::Survey(_)
             | Self::Detach { .. }
             | Self::ReadBack { .. }
             | Self::Redirect { .. } => "cordond needs root on the gateway itself".to_owned(),
@@ -147,7 +153,7 @@ pub struct GuardedPort {
     pub interface: String,
     /// Where the program is to run.
     pub xdp: Xdp,
-    program: OwnedFd,
+    programs: Loaded,
     armed: Option<Armed>,
 }
 
@@ -157,6 +163,7 @@ pub struct DataPlane {
     directory: PathBuf,
     maps: Arc<Maps>,
     ports: Vec<GuardedPort>,
+    mode: Mode,
     slots: Slots,
     clock: Clock,
     kept: Kept,
@@ -183,18 +190,23 @@ impl DataPlane {
         for (index, port) in config.gateway.ports() {
             let constants = Constants {
                 port: index,
-                peer: Gateway::peer(index),
+                way: config.gateway.way(index),
+                routes: true,
                 timeouts: load::timeouts(clock),
                 events_per_tick: EVENTS_PER_TICK,
             };
-            let program = load::program(&directory, &sizes, &constants)?.cordon;
+            let programs = load::program(&directory, &sizes, &constants)?;
             let (name, interface) = (port.name.clone(), port.interface.clone());
-            ports.push(GuardedPort { name, interface, xdp: port.xdp, program, armed: None });
+            ports.push(GuardedPort { name, interface, xdp: port.xdp, programs, armed: None });
         }
         let slots = Slots::new(Arc::clone(&maps));
         let kept = Kept::new(&directory, &sizes)
             .map_err(|source| OpenError::ReadBack { what: "the maps".to_owned(), source })?;
-        let mut plane = Self { pins, directory, maps, ports, slots, clock, kept, attached: false };
+        let mode = config.gateway.mode();
+        let mut plane =
+            Self { pins, directory, maps, ports, mode, slots, clock, kept, attached: false };
+        // A router's program knows its neighbourhood before the first frame.
+        plane.survey().map_err(OpenError::Survey)?;
         if plane.publication().armed || plane.pins.all_links().unwrap_or_default().is_empty() {
             plane.attach()?;
         }
@@ -238,11 +250,27 @@ impl DataPlane {
         let wanted: Vec<_> =
             self.ports.iter().map(|port| self.pins.link(&port.name, port.xdp)).collect();
         let links = self.pins.all_links().unwrap_or_default();
-        for link in links.iter().filter(|link| !wanted.contains(link)) {
-            detach(link)
-                .map_err(|source| OpenError::Detach { port: pins::port_of(link), source })?;
+        // The guard of what leaves goes last.
+        let guards: Vec<_> =
+            self.ports.iter().map(|port| self.pins.egress_link(&port.name)).collect();
+        let mut unwanted: Vec<_> =
+            links.into_iter().filter(|link| !wanted.contains(link)).collect();
+        let links = self.pins.all_egress_links().unwrap_or_default();
+        unwanted.extend(links.into_iter().filter(|link| !guards.contains(link)));
+        for link in unwanted {
+            detach(&link)
+                .map_err(|source| OpenError::Detach { port: pins::port_of(&link), source })?;
         }
         Ok(())
+    }
+
+    /// Tells a router's program what the kernel says of ports, addresses and VLANs; whether anything
+    /// was another than before. A bridge does not ask.
+    pub fn survey(&self) -> io::Result<bool> {
+        match self.mode {
+            Mode::Bridge => Ok(false),
+            Mode::Router => neighbourhood::survey(&self.maps, &self.ports),
+        }
     }
 
     /// The maps, for those who read.
@@ -353,11 +381,15 @@ pub fn capacity(config: &Config) -> Capacity {
     Capacity::new(nodes, rules, flows)
 }
 
-/// Whether a port's pinned link holds that interface.
+/// Whether a port's pinned links hold that interface.
 pub fn is_guarded(bpf_directory: &Path, port: &crate::config::Port, interface: &Interface) -> bool {
-    let link = sys::open_pin(&Pins::new(bpf_directory).link(&port.name, port.xdp));
-    let holds = link.and_then(|link| sys::link_info(link.as_fd())).map(|link| link.interface);
-    holds.is_ok_and(|index| index != 0 && interface.index() == Some(index))
+    let pins = Pins::new(bpf_directory);
+    let mut links = [pins.link(&port.name, port.xdp), pins.egress_link(&port.name)].into_iter();
+    links.all(|link| {
+        let link = sys::open_pin(&link).and_then(|link| sys::link_info(link.as_fd()));
+        let holds = link.map(|link| link.interface);
+        holds.is_ok_and(|index| index != 0 && interface.index() == Some(index))
+    })
 }
 
 /// Takes enforcement away: detaches and removes every link and every map. The latch stays.
@@ -368,13 +400,18 @@ pub fn detach_all(bpf_directory: &Path) -> io::Result<Vec<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    for link in &links {
+    let guards = pins.all_egress_links().unwrap_or_default();
+    for link in links.iter().chain(&guards) {
         detach(link)?;
     }
     for directory in pins.all_maps()?.into_iter().chain(pins.trials()?) {
         pins::remove_directory(&directory)?;
     }
     fs::remove_dir(pins.links())?;
+    match fs::remove_dir(pins.egress_links()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed?,
+    }
     fs::remove_dir(pins.directory())?;
     Ok(links.iter().map(|link| pins::port_of(link)).collect())
 }

@@ -9,6 +9,7 @@ use clap::Parser;
 use firewall_control::EventKind;
 use firewall_daemon::config::{self, Config};
 use firewall_daemon::control::{self, Listener};
+use firewall_daemon::daemon::routes::Surroundings;
 use firewall_daemon::daemon::{Daemon, ReloadError};
 use firewall_daemon::dataplane;
 use firewall_daemon::dataplane::watch::{self, Watch};
@@ -170,6 +171,8 @@ async fn serve(config: Config) -> Result<(), Ending> {
         failed(&error, Some("set [metrics] listen to a free address of this machine".to_owned()))
     })?;
     let policies = config.policy.directory.clone();
+    // Before anything is read of the routes, so that no change is missed.
+    let surroundings = Surroundings::open().map_err(deaf)?;
     let daemon = Daemon::open(config).map_err(|error| {
         let hint = error.hint();
         failed(&error, Some(hint))
@@ -181,15 +184,14 @@ async fn serve(config: Config) -> Result<(), Ending> {
         failed(&error, Some(hint))
     })?;
     let ring = daemon.ring().map_err(|error| failed(&error, None))?;
-    let watch = Watch::open(watch::LINKS).map_err(|error| {
-        failed(&error, Some("cordond listens to netlink (AF_NETLINK) for its ports".to_owned()))
-    })?;
+    let watch = Watch::open(watch::LINKS).map_err(deaf)?;
     daemon.events().record(EventKind::Start, |event| {
         event.message = Some(format!("cordond {} started", env!("CARGO_PKG_VERSION")));
     });
     tokio::spawn(Arc::clone(&daemon).record_events(ring));
     tokio::spawn(Arc::clone(&daemon).sweep());
     tokio::spawn(Arc::clone(&daemon).guard(watch));
+    tokio::spawn(Arc::clone(&daemon).follow_routes(surroundings));
     let scraped = Arc::clone(&daemon);
     tokio::spawn(metrics::serve(page, move || snapshot(Arc::clone(&scraped))));
     tokio::spawn(control::serve(listener, Arc::clone(&daemon)));
@@ -200,6 +202,10 @@ async fn serve(config: Config) -> Result<(), Ending> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("ending; enforcement stays in place");
     Ok(())
+}
+
+fn deaf(error: std::io::Error) -> Ending {
+    failed(&error, Some("cordond listens to netlink (AF_NETLINK) for its ports".to_owned()))
 }
 
 fn first_policy(daemon: &Daemon, directory: &std::path::Path) -> Result<(), Ending> {

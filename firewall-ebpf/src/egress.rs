@@ -5,27 +5,63 @@ use core::ptr;
 use aya_ebpf::bindings::xdp_action::XDP_DROP;
 use aya_ebpf::helpers::bpf_xdp_adjust_head;
 use aya_ebpf::programs::XdpContext;
+use firewall_common::decide::Exit;
 use firewall_common::flow::Signature;
 use firewall_common::parse::ethertype;
-use firewall_common::{DropReason, Tables, Vlan};
+use firewall_common::tables::Way;
+use firewall_common::{DropReason, Hop, Note, Port, Tables, Vlan};
 
 use crate::frame::Packet;
 use crate::maps::{self, Kernel};
 
-/// Retags the frame if it must be, and hands it to the peer port.
+/// Rewrites what a router rewrites, retags the frame if it must be, and hands it to its port. What
+/// the gateway's kernel takes stays as it is.
 #[inline(always)]
 pub(crate) fn send(
     context: &XdpContext,
     kernel: &Kernel,
-    frame: Signature,
-    egress: Vlan,
+    note: &Note,
+    exit: Exit,
 ) -> Result<(), DropReason> {
-    if frame.vlan() != egress {
-        retag(context, frame, egress).ok_or(DropReason::RedirectFailed)?;
+    let Exit { port, vlan, hop } = exit;
+    if port == Port::GATEWAY {
+        return Ok(());
     }
-    match maps::ports().redirect(kernel.peer().0 as u32, XDP_DROP as u64) {
+    let frame = note.signature;
+    if let Way::Router = kernel.way() {
+        let Some(state) = kernel.port_state(port) else {
+            return Err(DropReason::NoRoute);
+        };
+        let is_v4 = note.ethertype() == ethertype::IPV4;
+        forward(context, frame, is_v4, hop, state.mac.load()).ok_or(DropReason::RedirectFailed)?;
+    }
+    if frame.vlan() != vlan {
+        retag(context, frame, vlan).ok_or(DropReason::RedirectFailed)?;
+    }
+    match maps::ports().redirect(port.0 as u32, XDP_DROP as u64) {
         Ok(_) => Ok(()),
         Err(_) => Err(DropReason::RedirectFailed),
+    }
+}
+
+/// Both MACs, and one hop less (RFC 1812, 5.3.1; RFC 1624; RFC 8200, 3).
+#[inline(always)]
+fn forward(context: &XdpContext, frame: Signature, is_v4: bool, hop: Hop, own: u64) -> Option<()> {
+    write::<u64>(context, 0, hop.word() | own << 48)?;
+    write::<u32>(context, 8, (own >> 16 & 0xffff_ffff) as u32)?;
+    let network = if frame.vlan() == Vlan::UNTAGGED { MACS + 2 } else { MACS + 2 + TAG };
+    if is_v4 {
+        const TTL: usize = 8;
+        const CHECKSUM: usize = 10;
+        let hops: u8 = read(context, network + TTL)?;
+        write(context, network + TTL, hops.wrapping_sub(1))?;
+        let checksum: u16 = read(context, network + CHECKSUM)?;
+        let sum = u16::from_be(checksum) as u32 + 0x0100;
+        write(context, network + CHECKSUM, ((sum + (sum >> 16)) as u16).to_be())
+    } else {
+        const HOP_LIMIT: usize = 7;
+        let hops: u8 = read(context, network + HOP_LIMIT)?;
+        write(context, network + HOP_LIMIT, hops.wrapping_sub(1))
     }
 }
 

@@ -1,11 +1,12 @@
-//! One primitive reads a frame.
+//! One primitive reads a frame, on its way in or out.
 
 use core::ptr;
 
-use aya_ebpf::bindings::xdp_md;
-use aya_ebpf::programs::XdpContext;
-use firewall_common::Frame;
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
+use aya_ebpf::programs::{TcContext, XdpContext};
 use firewall_common::frame::wire::Wire;
+use firewall_common::parse::ethertype;
+use firewall_common::{Frame, Vlan};
 
 /// The frame that the kernel handed us.
 pub(crate) struct Packet {
@@ -31,6 +32,79 @@ impl Packet {
     }
 }
 
+/// A frame that the kernel is about to send. What lies in its pages beyond `data_end` cannot be read;
+/// headers of the kernel's own lie before.
+pub(crate) struct Buffer {
+    context: *mut __sk_buff,
+}
+
+impl Buffer {
+    #[inline(always)]
+    pub(crate) fn new(context: &TcContext) -> Self {
+        Self { context: context.skb.skb }
+    }
+
+    /// As for [`Packet`].
+    #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        // SAFETY: as for `Packet`.
+        unsafe {
+            let start = ptr::read_volatile(&raw const (*self.context).data);
+            let end = ptr::read_volatile(&raw const (*self.context).data_end);
+            (start as usize, end as usize)
+        }
+    }
+
+    /// The tag that lies beside the frame, if it is one of 802.1Q.
+    #[inline(always)]
+    pub(crate) fn tag(&self) -> Option<Vlan> {
+        // SAFETY: as for `Packet`.
+        let (present, protocol, control) = unsafe {
+            let context = &*self.context;
+            (context.vlan_present, context.vlan_proto, context.vlan_tci)
+        };
+        if present == 0 {
+            return Some(Vlan::UNTAGGED);
+        }
+        let vlan = Vlan((control & 0x0fff) as u16);
+        let is_ours = u16::from_be((protocol & 0xffff) as u16) == ethertype::VLAN;
+        if is_ours && vlan != Vlan::UNTAGGED { Some(vlan) } else { None }
+    }
+
+    /// The interface that the kernel has it from; 0 if it has made it.
+    #[inline(always)]
+    pub(crate) fn origin(&self) -> u32 {
+        // SAFETY: as for `Packet`.
+        unsafe { (*self.context).ingress_ifindex }
+    }
+}
+
+impl Frame for Buffer {
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        // SAFETY: as for `Packet`.
+        unsafe { (*self.context).len }
+    }
+
+    #[inline(always)]
+    fn load<T: Wire>(&self, offset: u32) -> Option<T> {
+        load(self.bounds(), offset)
+    }
+}
+
+#[inline(always)]
+fn load<T: Wire>((start, end): (usize, usize), offset: u32) -> Option<T> {
+    if offset > LONGEST {
+        return None;
+    }
+    let first = start + offset as usize;
+    if first + size_of::<T>() > end {
+        return None;
+    }
+    // SAFETY: the bytes of a T from `first` on lie before the packet's end, as just checked.
+    Some(unsafe { T::read(first as *const u8) })
+}
+
 /// No frame is longer; with it the verifier can bound every offset.
 const LONGEST: u32 = 0x3fff;
 
@@ -44,15 +118,6 @@ impl Frame for Packet {
 
     #[inline(always)]
     fn load<T: Wire>(&self, offset: u32) -> Option<T> {
-        let (start, end) = self.bounds();
-        if offset > LONGEST {
-            return None;
-        }
-        let first = start + offset as usize;
-        if first + size_of::<T>() > end {
-            return None;
-        }
-        // SAFETY: the bytes of a T from `first` on lie before the packet's end, as just checked.
-        Some(unsafe { T::read(first as *const u8) })
+        load(self.bounds(), offset)
     }
 }

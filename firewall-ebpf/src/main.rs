@@ -1,4 +1,4 @@
-//! The adapter between the kernel's XDP hook and the decision. It decides nothing: it reads the
+//! The adapter between the kernel's hooks (XDP in, tcx out) and the decision. It decides nothing: it reads the
 //! frame, asks [`firewall_common::decide()`], and turns the verdict into the kernel's action in the
 //! one `match` of `act`.
 //!
@@ -17,15 +17,19 @@ mod frame;
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod record;
+#[cfg(target_arch = "bpf")]
+mod route;
 
 #[cfg(target_arch = "bpf")]
 mod program {
     use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_REDIRECT};
-    use aya_ebpf::macros::xdp;
-    use aya_ebpf::programs::XdpContext;
-    use firewall_common::{DropReason, Frame, Verdict, decide};
+    use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+    use aya_ebpf::macros::{classifier, xdp};
+    use aya_ebpf::programs::{TcContext, XdpContext};
+    use firewall_common::decide::{Exit, Leaving, Origin, leave};
+    use firewall_common::{DropReason, Frame, Port, Verdict, decide};
 
-    use crate::frame::Packet;
+    use crate::frame::{Buffer, Packet};
     use crate::maps::Kernel;
     use crate::{egress, maps, record};
 
@@ -35,24 +39,53 @@ mod program {
     pub(crate) fn cordon(context: XdpContext) -> u32 {
         let packet = Packet::new(&context);
         let length = packet.length();
-        let kernel = Kernel::new();
-        record::received(&kernel, length);
+        let kernel = Kernel::new(context.ctx);
+        record::received(length);
         let Some(note) = maps::scratch() else {
-            return act(&kernel, Verdict::Drop(DropReason::NotArmed), length);
+            return act(Verdict::Drop(DropReason::NotArmed), Exit::GATEWAY, length);
         };
         let now = maps::now();
-        let verdict = match decide(&packet, &kernel, now, note) {
-            Ok(passage) => match egress::send(&context, &kernel, note.signature, passage.egress) {
+        let (verdict, exit) = match decide(&packet, &kernel, now, note) {
+            Ok(passage) => match egress::send(&context, &kernel, note, passage.exit) {
                 Ok(()) => {
                     record::passed(&passage, length);
-                    Verdict::Pass(passage.reason)
+                    (Verdict::Pass(passage.reason), passage.exit)
                 }
-                Err(reason) => Verdict::Drop(reason),
+                Err(reason) => (Verdict::Drop(reason), Exit::GATEWAY),
             },
-            Err(reason) => Verdict::Drop(reason),
+            Err(reason) => (Verdict::Drop(reason), Exit::GATEWAY),
         };
         record::event(verdict, note, &packet, now, length);
-        act(&kernel, verdict, length)
+        act(verdict, exit, length)
+    }
+
+    /// Every frame that the gateway's own kernel sends out of a port comes by here. What XDP redirects
+    /// does not.
+    #[classifier]
+    #[inline(always)]
+    pub(crate) fn guard(context: TcContext) -> i32 {
+        let buffer = Buffer::new(&context);
+        let length = buffer.length();
+        record::received(length);
+        let Some(note) = maps::scratch() else {
+            return let_out(Verdict::Drop(DropReason::NotArmed), length);
+        };
+        let now = maps::now();
+        let Some(tag) = buffer.tag() else {
+            return let_out(Verdict::Drop(DropReason::Egress), length);
+        };
+        let leaving = Leaving { origin: maps::origin(buffer.origin()), port: maps::port(), tag };
+        let verdict = match leave(&buffer, &Kernel::of_gateway(), now, note, leaving) {
+            Ok(passage) => {
+                if leaving.origin == Origin::Gateway {
+                    record::passed(&passage, length);
+                }
+                Verdict::Pass(passage.reason)
+            }
+            Err(reason) => Verdict::Drop(reason),
+        };
+        record::event(verdict, note, &buffer, now, length);
+        let_out(verdict, length)
     }
 
     /// Never attached: leaves the kernel's tick in the first eight bytes of the frame that the daemon
@@ -65,13 +98,25 @@ mod program {
         }
     }
 
-    /// The only place where a verdict becomes an action.
+    /// The only place where a verdict over what comes in becomes an action.
     #[inline(always)]
-    fn act(kernel: &Kernel, verdict: Verdict, length: u32) -> u32 {
-        record::verdict(kernel, verdict, length);
+    fn act(verdict: Verdict, exit: Exit, length: u32) -> u32 {
+        record::verdict(verdict, length);
         match verdict {
+            Verdict::Pass(_) if exit.port == Port::GATEWAY => XDP_PASS,
             Verdict::Pass(_) => XDP_REDIRECT,
             Verdict::Drop(_) => XDP_DROP,
+        }
+    }
+
+    /// The only place where a verdict over what goes out becomes one. What may leave is left to
+    /// others that may refuse it.
+    #[inline(always)]
+    fn let_out(verdict: Verdict, length: u32) -> i32 {
+        record::verdict(verdict, length);
+        match verdict {
+            Verdict::Pass(_) => TC_ACT_UNSPEC,
+            Verdict::Drop(_) => TC_ACT_SHOT as i32,
         }
     }
 

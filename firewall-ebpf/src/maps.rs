@@ -1,20 +1,25 @@
 //! The maps, and the questions asked of them. Their sizes are set by the daemon when it loads the
 //! object; those given here are only for the verifier's eyes.
 
+use core::ptr;
+
 use aya_ebpf::Global;
-use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, xdp_md};
 use aya_ebpf::helpers::bpf_jiffies64;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMap, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use firewall_common::abi::{
-    Control, Count, EventState, NodeState, Publication, Stop, SubnetworkState, Timeouts,
+    Attachment, Control, Count, EventState, NodeState, PortState, Publication, Stop,
+    SubnetworkState, Timeouts,
 };
-use firewall_common::decide::{self, Question};
-use firewall_common::flow::{Flow, FlowKey};
+use firewall_common::decide::{self, Origin, Question};
+use firewall_common::flow::{Flow, FlowKey, Sender};
 use firewall_common::identity::{self, Direction, Role};
 use firewall_common::image::Line;
-use firewall_common::tables::{Full, Tables};
-use firewall_common::{DropReason, NodeSlot, Note, Port, SubnetworkSlot, Ticks};
+use firewall_common::tables::{Full, Route, Tables, Way};
+use firewall_common::{Addr, DropReason, NodeSlot, Note, Port, SubnetworkSlot, Ticks, Vlan};
+
+use crate::route;
 
 #[map]
 static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -33,6 +38,14 @@ static FLOWS_NEW: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0)
 #[map]
 static PORTS: DevMap = DevMap::with_max_entries(64, 0);
 #[map]
+static PORT_STATES: Array<PortState> = Array::with_max_entries(64, BPF_F_MMAPABLE);
+#[map]
+static LOCAL: HashMap<Addr, u32> = HashMap::with_max_entries(1, 0);
+#[map]
+static INTERFACES: HashMap<u32, Attachment> = HashMap::with_max_entries(1, 0);
+#[map]
+static ATTACHMENTS: HashMap<Attachment, u32> = HashMap::with_max_entries(1, 0);
+#[map]
 static SCRATCH: PerCpuArray<Note> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static COUNTERS: PerCpuArray<Count> = PerCpuArray::with_max_entries(1, 0);
@@ -48,9 +61,15 @@ static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
 /// This program's port; every port has a program of its own, so these are constants to the JIT.
 #[unsafe(no_mangle)]
 static PORT: Global<u32> = Global::new(0);
-/// The port that its frames leave by.
+/// The port that a bridge's frames leave by.
 #[unsafe(no_mangle)]
 static PEER: Global<u32> = Global::new(0);
+/// Whether the gateway is a router.
+#[unsafe(no_mangle)]
+static IS_ROUTER: Global<u32> = Global::new(0);
+/// Whether a router looks up routes; otherwise it leaves every packet to the kernel.
+#[unsafe(no_mangle)]
+static ROUTES: Global<u32> = Global::new(0);
 /// Lines of one half of the image.
 #[unsafe(no_mangle)]
 static LINES: Global<u32> = Global::new(0);
@@ -78,6 +97,20 @@ pub(crate) static EVENTS_PER_TICK: Global<u32> = Global::new(0);
 pub(crate) fn now() -> Ticks {
     // SAFETY: takes no argument and has no precondition.
     Ticks(unsafe { bpf_jiffies64() })
+}
+
+/// The interface that stands for a port and a tag.
+#[inline(always)]
+pub(crate) fn interface(attachment: Attachment) -> Option<u32> {
+    // SAFETY: the value is one aligned word.
+    unsafe { ATTACHMENTS.get(&attachment) }.copied()
+}
+
+/// What an interface stands for.
+#[inline(always)]
+pub(crate) fn attachment(interface: u32) -> Option<Attachment> {
+    // SAFETY: the value is one aligned word.
+    unsafe { INTERFACES.get(&interface) }.copied()
 }
 
 /// This CPU's working memory.
@@ -141,7 +174,9 @@ pub(crate) fn ports() -> &'static DevMap {
 /// The kernel's tables, as one port's program sees them.
 pub(crate) struct Kernel {
     port: Port,
-    peer: Port,
+    way: Way,
+    /// For route lookups; null where none is made.
+    context: *mut xdp_md,
 }
 
 /// This program's port.
@@ -151,9 +186,37 @@ pub(crate) fn port() -> Port {
 }
 
 impl Kernel {
+    /// What frames that come in on the program's port see.
     #[inline(always)]
-    pub(crate) fn new() -> Self {
-        Self { port: port(), peer: Port((PEER.load() & 0xffff) as u16) }
+    pub(crate) fn new(context: *mut xdp_md) -> Self {
+        Self { port: port(), way: way(), context }
+    }
+
+    /// What frames of the gateway's own kernel see.
+    #[inline(always)]
+    pub(crate) fn of_gateway() -> Self {
+        Self { port: Port::GATEWAY, way: way(), context: ptr::null_mut() }
+    }
+}
+
+#[inline(always)]
+fn way() -> Way {
+    if IS_ROUTER.load() == 0 {
+        Way::Bridge { peer: Port((PEER.load() & 0xffff) as u16) }
+    } else {
+        Way::Router
+    }
+}
+
+/// Where the kernel has a frame from that it has taken in on that interface; 0 is its own.
+#[inline(always)]
+pub(crate) fn origin(interface: u32) -> Origin {
+    if interface == 0 {
+        return Origin::Gateway;
+    }
+    match attachment(interface) {
+        Some(attachment) => Origin::Port(attachment.port()),
+        None => Origin::Unguarded,
     }
 }
 
@@ -164,8 +227,27 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
-    fn peer(&self) -> Port {
-        self.peer
+    fn way(&self) -> Way {
+        self.way
+    }
+
+    #[inline(always)]
+    fn port_state(&self, port: Port) -> Option<&PortState> {
+        PORT_STATES.get(port.0 as u32)
+    }
+
+    #[inline(always)]
+    fn is_local(&self, address: &Addr) -> bool {
+        // SAFETY: the value is not looked at.
+        unsafe { LOCAL.get(address) }.is_some()
+    }
+
+    #[inline(always)]
+    fn route(&self, note: &Note, sender: Sender, from: Vlan, to: Attachment) -> Route {
+        if ROUTES.load() == 0 {
+            return Route::Unresolved;
+        }
+        route::look_up(self.context, note, sender, Attachment::new(self.port, from), to)
     }
 
     #[inline(always)]
@@ -244,7 +326,14 @@ impl Tables for Kernel {
 
     #[inline(always)]
     fn consult(&self, note: &mut Note, question: Question) -> Result<(), DropReason> {
-        answered(cordon_consult(note, question as u64), note)
+        let answer = match question {
+            Question::FlowOpenedByLow | Question::FlowOpenedByHigh => {
+                cordon_authorise(note, question as u64)
+            }
+            Question::Claim => cordon_judge(note),
+            Question::Report => cordon_report(note),
+        };
+        answered(answer, note)
     }
 
     #[inline(always)]
@@ -278,27 +367,44 @@ macro_rules! global {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $name(note: *mut Note, argument: u64) -> u64 {
-            // SAFETY: the caller's reference, lent for the call; the verifier wants the check for
-            // null.
-            let Some(note) = (unsafe { note.as_mut() }) else {
-                return NO;
-            };
             let argument = match argument {
                 $(argument if argument == <$argument>::$variant as u64 => <$argument>::$variant,)*
                 _ => <$argument>::$last,
             };
-            match $function(&Kernel::new(), note, argument) {
-                Ok(()) => YES,
-                Err(reason) => {
-                    note.refusal = reason;
-                    NO
-                }
-            }
+            called(note, |kernel, note| $function(kernel, note, argument))
+        }
+    };
+    ($name:ident, $argument:path, $function:path) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $name(note: *mut Note) -> u64 {
+            called(note, |kernel, note| $function(kernel, note, $argument))
         }
     };
 }
 
-global!(cordon_consult, Question, [FlowOpenedByLow FlowOpenedByHigh Claim] else Report, decide::consult);
+#[inline(always)]
+fn called(
+    note: *mut Note,
+    function: impl FnOnce(&Kernel, &mut Note) -> Result<(), DropReason>,
+) -> u64 {
+    // SAFETY: the caller's reference, lent for the call; the verifier wants the check for null.
+    let Some(note) = (unsafe { note.as_mut() }) else {
+        return NO;
+    };
+    match function(&Kernel::new(ptr::null_mut()), note) {
+        Ok(()) => YES,
+        Err(reason) => {
+            note.refusal = reason;
+            NO
+        }
+    }
+}
+
+// Three functions for one question each: the stack of one is that of its widest branch.
+global!(cordon_authorise, Question, [FlowOpenedByLow] else FlowOpenedByHigh, decide::consult);
+global!(cordon_judge, Question::Claim, decide::consult);
+global!(cordon_report, Question::Report, decide::consult);
 global!(cordon_identify, Role, [Source] else Destination, identity::identify);
 global!(cordon_search, Role, [Source] else Destination, identity::search);
 global!(cordon_permit, Direction, [Forward] else Backward, identity::permit);

@@ -5,21 +5,20 @@ use firewall_common::decide::Passage;
 use firewall_common::event::Event;
 use firewall_common::flow::{Sender, Signature};
 use firewall_common::frame::wire;
-use firewall_common::{Frame, Note, PassReason, Tables, Ticks, Verdict, Vlan};
+use firewall_common::{Frame, Note, PassReason, Ticks, Verdict, Vlan};
 
-use crate::frame::Packet;
-use crate::maps::{self, EVENTS_PER_TICK, Kernel};
+use crate::maps::{self, EVENTS_PER_TICK};
 
-/// Counts a frame that came in.
+/// Counts a frame that came in, or that the gateway's kernel wants to send.
 #[inline(always)]
-pub(crate) fn received(kernel: &Kernel, length: u32) {
-    maps::count(abi::counter(kernel.port().0, None), length);
+pub(crate) fn received(length: u32) {
+    maps::count(abi::counter(maps::port().0, None), length);
 }
 
 /// Counts a frame that was decided.
 #[inline(always)]
-pub(crate) fn verdict(kernel: &Kernel, verdict: Verdict, length: u32) {
-    maps::count(abi::counter(kernel.port().0, Some(verdict)), length);
+pub(crate) fn verdict(verdict: Verdict, length: u32) {
+    maps::count(abi::counter(maps::port().0, Some(verdict)), length);
 }
 
 /// Counts a frame that passed, by its rule and its pair of subnetworks.
@@ -32,14 +31,15 @@ pub(crate) fn passed(passage: &Passage, length: u32) {
 /// Tells of a drop or of a new flow. A flood costs a bucket's worth of events a tick; the rest is
 /// counted. What is told never changes a verdict.
 #[inline(always)]
-pub(crate) fn event(verdict: Verdict, note: &Note, packet: &Packet, now: Ticks, length: u32) {
+pub(crate) fn event<F: Frame>(verdict: Verdict, note: &Note, packet: &F, now: Ticks, length: u32) {
     match verdict {
         Verdict::Pass(PassReason::Opened) | Verdict::Drop(_) => {}
         Verdict::Pass(
             PassReason::Established
             | PassReason::Related
             | PassReason::Arp
-            | PassReason::NeighbourDiscovery,
+            | PassReason::NeighbourDiscovery
+            | PassReason::Kernel,
         ) => return,
     }
     let Some(state) = maps::event_state() else {
@@ -72,7 +72,7 @@ fn admit(state: &mut EventState, now: Ticks) -> bool {
 }
 
 #[inline(always)]
-fn describe(verdict: Verdict, note: &Note, packet: &Packet, now: Ticks, length: u32) -> Event {
+fn describe<F: Frame>(verdict: Verdict, note: &Note, packet: &F, now: Ticks, length: u32) -> Event {
     let (source_node, destination_node) = note.nodes();
     let (source_subnetwork, destination_subnetwork) = note.subnetworks();
     let mut event = Event {

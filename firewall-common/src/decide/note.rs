@@ -5,10 +5,12 @@ use crate::flow::{End, Flow, FlowKey, Grant, Sender, Signature};
 use crate::guard::Claim;
 use crate::identity::{Direction, Speaker};
 use crate::image::Allowed;
-use crate::parse::Link;
+use crate::parse::{Link, Network};
+use crate::tables::Lookup;
 use crate::word::Word64;
 use crate::{
-    Addr, DropReason, Generation, PassReason, Port, RuleSlot, Service, SubnetworkSlot, Ticks, Vlan,
+    Addr, DropReason, Generation, Hop, PassReason, Port, RuleSlot, Service, SubnetworkSlot, Ticks,
+    Vlan,
 };
 
 /// What a decision is taken under; read once per frame.
@@ -24,13 +26,35 @@ pub struct Moment {
     pub now: Ticks,
 }
 
+/// Where a frame goes that may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// The port it leaves by; [`Port::GATEWAY`] if the gateway's kernel takes it.
+    pub port: Port,
+    /// The tag it must carry when it leaves.
+    pub vlan: Vlan,
+    /// The MAC it is sent to; zero where it stays as it is.
+    pub hop: Hop,
+}
+
+impl Exit {
+    /// To the gateway's own kernel.
+    pub const GATEWAY: Self = Self::unchanged(Port::GATEWAY, Vlan::UNTAGGED);
+
+    /// As it is, but for its tag.
+    #[inline(always)]
+    pub(crate) const fn unchanged(port: Port, vlan: Vlan) -> Self {
+        Self { port, vlan, hop: Hop::NONE }
+    }
+}
+
 /// Leave to pass, and what the recorder needs to know of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passage {
     /// Why.
     pub reason: PassReason,
-    /// The tag the frame must carry when it leaves.
-    pub egress: Vlan,
+    /// Where it goes.
+    pub exit: Exit,
     /// The rule that allowed it.
     pub rule: RuleSlot,
     /// The sender's subnetwork.
@@ -67,6 +91,8 @@ pub struct Note {
     pub claim: Claim,
     /// What the decision is taken under.
     pub moment: Moment,
+    /// Working memory of a route look-up.
+    pub lookup: Lookup,
     /// Why a question was answered with no, across a call of the kernel's.
     pub refusal: DropReason,
     /// Sender's node slot, receiver's in the upper half. Words that are stored one by one: LLVM
@@ -74,6 +100,8 @@ pub struct Note {
     pub nodes: Word64,
     /// EtherType, both subnetworks, `NAMED`.
     pub about: Word64,
+    /// The packet's length, its TTL or hop limit in the upper half.
+    pub travel: Word64,
 }
 
 const NAMED: u64 = 1 << 48;
@@ -93,9 +121,11 @@ impl Default for Note {
             grant: Grant::default(),
             claim: Claim::default(),
             moment: Moment::default(),
+            lookup: Lookup::default(),
             refusal: DropReason::NotArmed,
             nodes: Word64::default(),
             about: Word64::default(),
+            travel: Word64::default(),
         }
     }
 }
@@ -111,6 +141,23 @@ impl Note {
     pub(super) fn link(&mut self, link: &Link) {
         self.signature = link.signature;
         self.about.store(link.ethertype as u64);
+    }
+
+    #[inline(always)]
+    pub(super) fn packet(&self, network: &Network) {
+        self.travel.store(network.length as u64 | (network.hops as u64) << 32);
+    }
+
+    /// Bytes of the IP packet.
+    #[inline(always)]
+    pub(super) fn length(&self) -> u32 {
+        (self.travel.load() & 0xffff_ffff) as u32
+    }
+
+    /// Its TTL or hop limit.
+    #[inline(always)]
+    pub(super) fn hops(&self) -> u32 {
+        (self.travel.load() >> 32) as u32
     }
 
     /// Keeps the flow key of the frame.

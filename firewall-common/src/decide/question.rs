@@ -2,8 +2,9 @@
 
 use super::{Note, related};
 use crate::flow::Sender;
-use crate::identity::{Direction, Role, View};
+use crate::identity::{Direction, Role, View, recognise};
 use crate::parse::{self, protocol};
+use crate::tables::Way;
 use crate::{DropReason, Service, Tables, Ticks, guard};
 
 /// What only the image can answer.
@@ -59,7 +60,7 @@ fn authorise<T: Tables + ?Sized>(
     };
     let now = note.moment.now;
     note.query = source;
-    tables.identify(note, Role::Source)?;
+    recognise(tables, note, Role::Source)?;
     let Some(view) = View::new(tables, note) else {
         return Err(DropReason::NotArmed);
     };
@@ -69,9 +70,11 @@ fn authorise<T: Tables + ?Sized>(
         return Err(DropReason::NoRule);
     }
     note.query = destination;
-    tables.identify(note, Role::Destination)?;
+    recognise(tables, note, Role::Destination)?;
     note.sent_to();
-    if !view.is_addressed(&note.destination, note.signature.destination()) {
+    if let Way::Bridge { .. } = tables.way()
+        && !view.is_addressed(&note.destination, note.signature.destination())
+    {
         return Err(DropReason::BindingMac);
     }
     let destination_lease = view.standing(&note.destination, now)?;

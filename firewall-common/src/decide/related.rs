@@ -1,12 +1,12 @@
 //! ICMP errors.
 
-use super::{ECHO_PORT, Note, Passage, Question, pair};
+use super::{ECHO_PORT, Note, Passage, Question, exit, pair};
 use crate::abi::Stop;
-use crate::flow::{End, other};
+use crate::flow::{End, Flow, Sender, Signature, other};
 use crate::frame::wire;
-use crate::identity::{Role, View};
+use crate::identity::{Role, View, recognise};
 use crate::parse::{Network, protocol};
-use crate::{Addr, DropReason, Frame, PassReason, Tables};
+use crate::{Addr, DropReason, Frame, PassReason, Port, SubnetworkSlot, Tables};
 
 /// An ICMP error passes if it quotes a packet of a live flow, goes to that packet's sender and
 /// comes from the side that packet went to (RFC 5927; FreeBSD CVE-2019-5598).
@@ -18,6 +18,73 @@ pub(super) fn related<F, T>(
     network: &Network,
     quoted: u32,
 ) -> Result<Passage, DropReason>
+where
+    F: Frame + ?Sized,
+    T: Tables + ?Sized,
+{
+    let (flow, sender) = quoted_flow(frame, tables, note, network, quoted)?;
+    let state = flow.state();
+    if flow.is_expired(note.moment.now) || flow.is_unleased(note.moment.now) {
+        return Err(DropReason::NoRule);
+    }
+    if note.moment.stop != Stop::None && !state.is_essential() {
+        return Err(DropReason::Stopped);
+    }
+    if flow.generation() != note.moment.generation {
+        return Err(DropReason::Revoked);
+    }
+    let from_initiator = state.initiator() == sender;
+    let (initiator, responder) = flow.subnetworks();
+    let (near, beyond) =
+        if from_initiator { (initiator, responder) } else { (responder, initiator) };
+    if note.signature.port() == Port::GATEWAY {
+        // The router that had to give up is the gateway itself.
+        if !tables.is_local(&network.source) {
+            return Err(DropReason::UnknownSource);
+        }
+    } else {
+        come_from_beyond(tables, note, network, flow.side(other(sender)), beyond)?;
+    }
+    // The error goes the way of what the other end sends.
+    let (_, exit) = exit(tables, note, flow, other(sender))?;
+    Ok(Passage { reason: PassReason::Related, exit, rule: flow.rule(), from: beyond, to: near })
+}
+
+/// Whether an error comes from where its flow goes, from somebody who may report.
+#[inline(always)]
+fn come_from_beyond<T: Tables + ?Sized>(
+    tables: &T,
+    note: &mut Note,
+    network: &Network,
+    far: Signature,
+    beyond: SubnetworkSlot,
+) -> Result<(), DropReason> {
+    if far.port() != note.signature.port() {
+        return Err(DropReason::BindingPort);
+    }
+    if far.vlan() != note.signature.vlan() {
+        return Err(DropReason::BindingVlan);
+    }
+    note.query = network.source;
+    note.grant.to = beyond;
+    match tables.consult(note, Question::Report) {
+        Ok(()) => Ok(()),
+        // The policy names no router there, but the flow goes through this one.
+        Err(DropReason::UnknownSource) if far.source() == note.signature.source() => Ok(()),
+        Err(reason) => Err(reason),
+    }
+}
+
+/// The flow that an ICMP error quotes a packet of, and which end sent that packet: the one that the
+/// error goes to.
+#[inline(always)]
+pub(super) fn quoted_flow<'t, F, T>(
+    frame: &F,
+    tables: &'t T,
+    note: &mut Note,
+    network: &Network,
+    quoted: u32,
+) -> Result<(&'t Flow, Sender), DropReason>
 where
     F: Frame + ?Sized,
     T: Tables + ?Sized,
@@ -52,45 +119,10 @@ where
     let flow = tables.flow(&note.key).or_else(|| tables.half_open(&note.key));
     // The frame itself goes the other way and may come from a router.
     note.unname();
-    let Some(flow) = flow else {
-        return Err(DropReason::NoRule);
-    };
-    let state = flow.state();
-    if flow.is_expired(note.moment.now) || flow.is_unleased(note.moment.now) {
-        return Err(DropReason::NoRule);
+    match flow {
+        Some(flow) => Ok((flow, sender)),
+        None => Err(DropReason::NoRule),
     }
-    if note.moment.stop != Stop::None && !state.is_essential() {
-        return Err(DropReason::Stopped);
-    }
-    if flow.generation() != note.moment.generation {
-        return Err(DropReason::Revoked);
-    }
-    let far = flow.side(other(sender));
-    if far.port() != note.signature.port() {
-        return Err(DropReason::BindingPort);
-    }
-    if far.vlan() != note.signature.vlan() {
-        return Err(DropReason::BindingVlan);
-    }
-    let from_initiator = state.initiator() == sender;
-    let (initiator, responder) = flow.subnetworks();
-    let (near, beyond) =
-        if from_initiator { (initiator, responder) } else { (responder, initiator) };
-    note.query = network.source;
-    note.grant.to = beyond;
-    match tables.consult(note, Question::Report) {
-        Ok(()) => {}
-        // The policy names no router there, but the flow goes through this one.
-        Err(DropReason::UnknownSource) if far.source() == note.signature.source() => {}
-        Err(reason) => return Err(reason),
-    }
-    Ok(Passage {
-        reason: PassReason::Related,
-        egress: flow.side(sender).vlan(),
-        rule: flow.rule(),
-        from: beyond,
-        to: near,
-    })
 }
 
 /// The addresses, the protocol and the transport header's place of a quoted packet. Both families
@@ -126,7 +158,7 @@ fn quote<F: Frame + ?Sized>(
 /// beyond with an address that is no node's: not even a router reports in another node's name.
 #[inline(always)]
 pub(super) fn report<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(), DropReason> {
-    match tables.identify(note, Role::Source) {
+    match recognise(tables, note, Role::Source) {
         Ok(()) => return Ok(()),
         Err(DropReason::UnknownSource) => {}
         Err(reason) if note.source.party.is_node() => return Err(reason),

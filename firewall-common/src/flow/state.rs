@@ -135,6 +135,12 @@ impl State {
         Self(self.0 & !(FIN_INITIATOR | FIN_RESPONDER)).with(Phase::SynSent)
     }
 
+    /// It was reset.
+    #[inline(always)]
+    pub(crate) const fn ended(self) -> Self {
+        self.with(Phase::Closed)
+    }
+
     #[inline(always)]
     const fn closed_by(self, initiator: bool) -> Self {
         let state = Self(self.0 | if initiator { FIN_INITIATOR } else { FIN_RESPONDER });

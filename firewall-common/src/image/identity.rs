@@ -2,7 +2,7 @@
 
 use super::Line;
 use super::hash::{half, low, network_hash, node_hash};
-use crate::{Addr, Mac, NodeSlot, Port, SubnetworkSlot};
+use crate::{Addr, Mac, NodeSlot, Port, SubnetworkSlot, Vlan};
 
 pub(super) const MAC: u64 = 0xffff_ffff_ffff;
 
@@ -16,8 +16,17 @@ pub enum Kind {
         /// Bits of the prefix; IPv4 counts from 96.
         length: u8,
         /// The port behind which it lies: overlapping networks may exist behind different ports.
+        /// [`Port::ANYWHERE`] in a router's image.
         port: Port,
     },
+    /// A router beside a router; `address` is its [`router_address`]. A bridge's image has none.
+    Router,
+}
+
+/// What a router's MAC, and where it is seen, are looked up as: a group, which no node's address is.
+#[inline(always)]
+pub const fn router_address(mac: Mac, port: Port, vlan: Vlan) -> Addr {
+    Addr::from_words([0xff | (port.0 as u64) << 16 | (vlan.0 as u64) << 32, mac.word()])
 }
 
 /// Which source MACs a node's frames may carry.
@@ -55,6 +64,7 @@ const IDENTITY_NETWORK: u16 = 2;
 const IDENTITY_MAC_EXACT: u16 = 1 << 2;
 const IDENTITY_MAC_ROUTER: u16 = 1 << 3;
 const IDENTITY_LEASE: u16 = 1 << 4;
+const IDENTITY_ROUTER: u16 = 1 << 5;
 
 impl Identity {
     /// As it lies in half a line.
@@ -70,6 +80,7 @@ impl Identity {
                 (mac, IDENTITY_NODE | flag, self.node.0)
             }
             Kind::Network { length, port } => (network_key(length, port), IDENTITY_NETWORK, 0),
+            Kind::Router => (0, IDENTITY_ROUTER, 0),
         };
         let flags = kind | if self.lease { IDENTITY_LEASE } else { 0 };
         [
@@ -83,7 +94,7 @@ impl Identity {
     /// The hash that places this identity in the image with that seed.
     pub const fn hash(self, seed: u64) -> u64 {
         match self.kind {
-            Kind::Node => node_hash(self.address, seed),
+            Kind::Node | Kind::Router => node_hash(self.address, seed),
             Kind::Network { length, port } => network_hash(self.address, length, port, seed),
         }
     }
@@ -144,12 +155,23 @@ impl Party {
     /// every branch doubles what the verifier must walk.
     #[inline(always)]
     pub const fn find_node(line: &Line, address: Addr) -> Option<Self> {
+        Self::find(line, address, KIND_NODE)
+    }
+
+    /// The router with that [`router_address`], if this bucket holds it.
+    #[inline(always)]
+    pub const fn find_router(line: &Line, address: Addr) -> Option<Self> {
+        Self::find(line, address, KIND_ROUTER)
+    }
+
+    #[inline(always)]
+    const fn find(line: &Line, address: Addr, kind: u64) -> Option<Self> {
         let [first, second] = address.words();
         let Line([a, b, mac, rest, c, d, other_mac, other_rest]) = *line;
-        if a ^ first | b ^ second | rest & KIND ^ KIND_NODE == 0 {
+        if a ^ first | b ^ second | rest & KIND ^ kind == 0 {
             return Some(Self { mac, rest });
         }
-        if c ^ first | d ^ second | other_rest & KIND ^ KIND_NODE == 0 {
+        if c ^ first | d ^ second | other_rest & KIND ^ kind == 0 {
             return Some(Self { mac: other_mac, rest: other_rest });
         }
         None
@@ -171,9 +193,10 @@ impl Party {
     }
 }
 
-const KIND: u64 = KIND_NODE | KIND_NETWORK;
+const KIND: u64 = KIND_NODE | KIND_NETWORK | KIND_ROUTER;
 const KIND_NODE: u64 = (IDENTITY_NODE as u64) << 48;
 const KIND_NETWORK: u64 = (IDENTITY_NETWORK as u64) << 48;
+const KIND_ROUTER: u64 = (IDENTITY_ROUTER as u64) << 48;
 
 #[inline(always)]
 pub(super) const fn network_key(length: u8, port: Port) -> u64 {

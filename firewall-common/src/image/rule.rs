@@ -34,6 +34,9 @@ impl Selector {
         Self(3 << 30 | subnetwork.0 as u32)
     }
 
+    /// The gateway itself: slot 0 is no node's.
+    pub const GATEWAY: Self = Self(0);
+
     /// Names nothing: no entry has it.
     pub const NOBODY: Self = Self(u32::MAX);
 

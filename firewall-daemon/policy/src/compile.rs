@@ -10,11 +10,14 @@ mod names;
 mod services;
 mod slots;
 
+use std::collections::BTreeMap;
+
 use firewall_common::image::{
     ANY_PREFIX_LENGTHS, Header, IDENTITIES_PER_LINE, Identity, Kind, Line, MacBinding,
     ROUTERS_PER_SUBNETWORK, RULES_PER_LINE, RuleEntry, SERVICE_LINES, Subnetwork, buckets,
+    router_address,
 };
-use firewall_common::{Addr, Mac, NodeSlot, Service, SubnetworkSlot};
+use firewall_common::{Addr, Mac, NodeSlot, Port, Service, SubnetworkSlot};
 
 use crate::model::{Gateway, Policy, Selector};
 use crate::resolve::mapped_length;
@@ -158,7 +161,7 @@ fn any_networks(policy: &Policy) -> Vec<AnyNetwork> {
     for selector in policy.rules().iter().flat_map(|rule| rule.from.iter().chain(&rule.to)) {
         match selector {
             Selector::Any(id) => is_selected[id.index()] = true,
-            Selector::Node(_) | Selector::Role(..) | Selector::Declared(_) => {}
+            Selector::Node(_) | Selector::Role(..) | Selector::Declared(_) | Selector::Gateway => {}
         }
     }
     let selected = policy.subnetworks().iter().enumerate().zip(is_selected);
@@ -207,7 +210,11 @@ fn identities(
     identities.extend(networks.iter().map(|network| Identity {
         kind: Kind::Network {
             length: network.length,
-            port: policy.subnetworks()[network.subnetwork].port,
+            port: if policy.is_routed() {
+                Port::ANYWHERE
+            } else {
+                policy.subnetworks()[network.subnetwork].port
+            },
         },
         address: network.address,
         mac: MacBinding::Any,
@@ -216,7 +223,29 @@ fn identities(
         class: 0,
         lease: false,
     }));
+    if policy.is_routed() {
+        identities.extend(routers(policy, names));
+    }
     identities
+}
+
+/// The routers that a router has for neighbours, each once on each port and VLAN.
+fn routers(policy: &Policy, names: &Names) -> impl Iterator<Item = Identity> {
+    let mut known = BTreeMap::new();
+    for (subnetwork, &slot) in policy.subnetworks().iter().zip(&names.subnetwork_slots) {
+        for &router in &subnetwork.routers {
+            known.entry((router, subnetwork.port, subnetwork.vlan)).or_insert(slot);
+        }
+    }
+    known.into_iter().map(|((mac, port, vlan), subnetwork)| Identity {
+        kind: Kind::Router,
+        address: router_address(mac, port, vlan),
+        mac: MacBinding::Any,
+        subnetwork,
+        node: NodeSlot(0),
+        class: 0,
+        lease: false,
+    })
 }
 
 fn subnetwork_lines(policy: &Policy, names: &Names) -> Vec<Line> {

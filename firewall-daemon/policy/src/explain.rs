@@ -10,19 +10,21 @@ mod memory;
 pub mod pcap;
 mod question;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use firewall_common::decide::{Leaving, Origin};
 use firewall_common::image::MacBinding;
-use firewall_common::{Mac, Port, Ticks, Verdict};
+use firewall_common::tables::Way;
+use firewall_common::{Mac, Port, Ticks, Verdict, Vlan};
 use serde::Serialize;
 
 use crate::compile::Names;
-use crate::model::{Node, NodeId, Policy, PortRange, Protocol};
+use crate::model::{NodeId, Policy, PortRange, Protocol};
 pub use capture::{FrameExplanation, explain_frame};
 use frame::End;
 pub use meaning::{meaning, of as meaning_of, passed};
 pub use memory::{Behind, Memory, Sizes};
-pub use question::{ExplainError, Question, port_named};
+pub use question::{ExplainError, Question, Whom, port_named};
 
 /// What became of one frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -100,13 +102,16 @@ pub struct Explanation {
 pub fn explain(
     policy: &Policy,
     names: &Names,
-    memory: &Memory,
+    memory: &mut Memory,
     question: Question,
     now: Ticks,
 ) -> Result<Explanation, ExplainError> {
-    let [from, to] = [question.from, question.to].map(|id| policy.node(id));
-    let application = policy.application(question.application);
-    let asker = Asker { names, memory, now };
+    let Question { from, to, application } = question;
+    let application = policy.application(application);
+    for family in [Family::Ipv4, Family::Ipv6] {
+        memory.add_local(own_address(family).into());
+    }
+    let asker = Asker { names, memory, now, is_routed: policy.is_routed() };
     let mut found: Vec<(Fate, Vec<Family>)> = Vec::new();
     let mut families = Vec::new();
     for family in [Family::Ipv4, Family::Ipv6] {
@@ -132,13 +137,15 @@ pub fn explain(
         }
     }
     memory.forget_flows();
-    let name = |node: &Node| node.name.to_string();
-    let (sender, receiver) = (name(from), name(to));
+    let (sender, receiver) = (from.name(policy).to_owned(), to.name(policy).to_owned());
     if families.is_empty() {
         return Err(ExplainError::Families { from: sender, to: receiver });
     }
-    let same_port =
-        policy.subnetwork(from.subnetwork).port == policy.subnetwork(to.subnetwork).port;
+    let place = |whom: Whom| whom.node(policy).map(|node| policy.subnetwork(node.subnetwork));
+    let same_port = match (place(from), place(to)) {
+        (Some(one), Some(other)) => !policy.is_routed() && one.port == other.port,
+        (Some(_) | None, _) => false,
+    };
     let answers: Vec<Answer> = found
         .into_iter()
         .map(|(fate, families_of_fate)| {
@@ -220,7 +227,8 @@ const fn protocol_name(protocol: Protocol) -> &'static str {
 }
 
 /// The first frame of such a flow, in each address family that both nodes have; with the port of the
-/// gateway that it comes in on. For echo the port number means nothing.
+/// gateway that it comes in on. A router's frames are addressed to [`Memory::MAC`]. For echo the port
+/// number means nothing.
 pub fn openings(
     policy: &Policy,
     from: NodeId,
@@ -228,16 +236,33 @@ pub fn openings(
     protocol: Protocol,
     port: u16,
 ) -> Vec<(Port, Vec<u8>)> {
-    let [from, to] = [from, to].map(|id| policy.node(id));
     let frames = [Family::Ipv4, Family::Ipv6].into_iter().filter_map(|family| {
-        let (from, to) = (end(policy, from, family)?, end(policy, to, family)?);
+        let [from, to] = [from, to].map(|id| end(policy, Whom::Node(id), family));
+        let (from, mut to) = (from?, to?);
+        if policy.is_routed() {
+            to.mac = Memory::MAC;
+        }
         Some((from.port, frame::opening(&from, &to, protocol, port)?))
     });
     frames.collect()
 }
 
-/// How a node looks on the wire, if it has an address of that family.
-fn end(policy: &Policy, node: &Node, family: Family) -> Option<End> {
+/// An address for the gateway itself, since the policy does not know its own; any will do. These are
+/// for documentation (RFC 5737, RFC 3849).
+const fn own_address(family: Family) -> IpAddr {
+    match family {
+        Family::Ipv4 => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        Family::Ipv6 => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+    }
+}
+
+/// How somebody looks on the wire, if it has an address of that family.
+fn end(policy: &Policy, whom: Whom, family: Family) -> Option<End> {
+    let Some(node) = whom.node(policy) else {
+        let address = own_address(family);
+        let (mac, vlan, port) = (Memory::MAC, Vlan::UNTAGGED, Port::GATEWAY);
+        return Some(End { address, mac, vlan, port });
+    };
     let is_wanted = |address: &IpAddr| address.is_ipv4() == (family == Family::Ipv4);
     let address = node.addresses.iter().map(|&address| address.into()).find(is_wanted)?;
     let subnetwork = policy.subnetwork(node.subnetwork);
@@ -262,6 +287,7 @@ struct Asker<'a> {
     names: &'a Names,
     memory: &'a Memory,
     now: Ticks,
+    is_routed: bool,
 }
 
 impl Asker<'_> {
@@ -300,22 +326,38 @@ impl Asker<'_> {
         protocol: Protocol,
         port: u16,
     ) -> Option<(Outcome, Option<Outcome>)> {
-        // Behind one port there is no way across; any other peer shows that.
-        let peer = if from.port == to.port { NO_PEER } else { to.port };
         self.memory.forget_flows();
-        let opening = frame::opening(from, to, protocol, port)?;
-        let opening = self.decide(&opening, from.port, peer);
+        let (one, other) = (self.addressed(from, to), self.addressed(to, from));
+        let opening = frame::opening(from, &one, protocol, port)?;
+        let opening = self.decide(&opening, from, to);
         let reply = if opening.passes() {
-            let reply = frame::answer(from, to, protocol, port)?;
-            Some(self.decide(&reply, peer, from.port))
+            let reply = frame::answer(&other, to, protocol, port)?;
+            Some(self.decide(&reply, to, from))
         } else {
             None
         };
         Some((opening, reply))
     }
 
-    fn decide(&self, frame: &[u8], port: Port, peer: Port) -> Outcome {
-        let passage = self.memory.decide(frame, port, peer, self.now);
+    /// The receiver as the sender addresses it: through the gateway, if that is a router.
+    fn addressed(&self, sender: &End, receiver: &End) -> End {
+        let mac =
+            if self.is_routed && sender.port != Port::GATEWAY { Memory::MAC } else { receiver.mac };
+        End { mac, ..*receiver }
+    }
+
+    /// What becomes of a frame of `from`.
+    fn decide(&self, frame: &[u8], from: &End, to: &End) -> Outcome {
+        let passage = if !self.is_routed {
+            // Behind one port there is no way across; any other peer shows that.
+            let peer = if from.port == to.port { NO_PEER } else { to.port };
+            self.memory.decide(frame, from.port, Way::Bridge { peer }, self.now)
+        } else if from.port == Port::GATEWAY {
+            let leaving = Leaving { origin: Origin::Gateway, port: to.port, tag: to.vlan };
+            self.memory.leave(frame, leaving, Way::Router, self.now)
+        } else {
+            self.memory.decide(frame, from.port, Way::Router, self.now)
+        };
         let rule = passage.ok().and_then(|passage| self.names.rule(passage.rule));
         let verdict = match passage {
             Ok(passage) => Verdict::Pass(passage.reason),

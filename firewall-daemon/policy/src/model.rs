@@ -144,7 +144,12 @@ pub enum Selector {
     Declared(SubnetworkId),
     /// `SUBNETWORK/any`: every address in its networks, declared or not.
     Any(SubnetworkId),
+    /// `gateway`: the gateway itself, whatever addresses it has. Only a router has any.
+    Gateway,
 }
+
+/// How the name of the gateway itself is written in rules.
+pub const GATEWAY: &str = "gateway";
 
 /// Who may open which application to whom.
 #[derive(Clone, Debug)]
@@ -209,6 +214,7 @@ pub(crate) struct Parts {
     pub(crate) expectations: Vec<Expectation>,
     /// One for each subnetwork.
     pub(crate) gateways: Vec<Gateway>,
+    pub(crate) is_routed: bool,
 }
 
 impl Policy {
@@ -231,6 +237,12 @@ impl Policy {
     /// The names of the gateway's ports; the index is the [`Port`].
     pub fn ports(&self) -> &[String] {
         &self.parts.ports
+    }
+
+    /// Whether the gateway is a router: its subnetworks reach each other through addresses of its
+    /// own, whatever ports they are behind. Otherwise it is a bridge.
+    pub fn is_routed(&self) -> bool {
+        self.parts.is_routed
     }
 
     /// In the order of the text.
@@ -293,13 +305,14 @@ impl Policy {
         position(&self.parts.applications, |one| &*one.name == name).map(ApplicationId)
     }
 
-    /// Where the nodes of a selector are.
-    pub fn subnetwork_of(&self, selector: &Selector) -> SubnetworkId {
+    /// Where the nodes of a selector are; `None` for the gateway, which is everywhere.
+    pub fn subnetwork_of(&self, selector: &Selector) -> Option<SubnetworkId> {
         match selector {
-            Selector::Node(node) => self.node(*node).subnetwork,
+            Selector::Node(node) => Some(self.node(*node).subnetwork),
             Selector::Role(subnetwork, _)
             | Selector::Declared(subnetwork)
-            | Selector::Any(subnetwork) => *subnetwork,
+            | Selector::Any(subnetwork) => Some(*subnetwork),
+            Selector::Gateway => None,
         }
     }
 
@@ -317,6 +330,7 @@ impl Policy {
                     }
                     Selector::Declared(subnetwork) => write!(formatter, "{}/*", name(subnetwork)),
                     Selector::Any(subnetwork) => write!(formatter, "{}/any", name(subnetwork)),
+                    Selector::Gateway => formatter.write_str(GATEWAY),
                 }
             }
         }

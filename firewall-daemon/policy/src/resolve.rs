@@ -101,6 +101,10 @@ struct Resolver<'s> {
     /// Where a subnetwork is first selected with `/any`.
     any: HashMap<u32, Span>,
     expectations: Vec<Expectation>,
+    /// Some rule names the gateway itself.
+    is_gateway_named: bool,
+    /// Some rule leads out of the port that it comes in by.
+    is_turning: bool,
 }
 
 /// The names of roles, kept once, and the subnetworks whose nodes have them.
@@ -127,6 +131,8 @@ impl<'s> Resolver<'s> {
             rules: Vec::new(),
             any: HashMap::new(),
             expectations: Vec::new(),
+            is_gateway_named: false,
+            is_turning: false,
         }
     }
 
@@ -135,6 +141,9 @@ impl<'s> Resolver<'s> {
             self.subnetwork(subnetwork);
         }
         self.check_overlaps();
+        if self.ports.is_routed(false) {
+            self.check_repeats();
+        }
         for node in &spec.nodes {
             self.node(node);
         }
@@ -159,6 +168,7 @@ impl<'s> Resolver<'s> {
         if has_errors(&self.found) {
             return Err(Diagnostics::sorted(self.found));
         }
+        let is_routed = self.ports.is_routed(self.is_gateway_named || self.is_turning);
         let parts = Parts {
             digest: sources.digest(),
             ports: self.ports.into_names(),
@@ -168,6 +178,7 @@ impl<'s> Resolver<'s> {
             rules: self.rules,
             expectations: self.expectations,
             gateways: Vec::new(),
+            is_routed,
         };
         let mut policy = Policy { parts };
         policy.parts.gateways = gateways::find(&policy, &mut self.found);

@@ -16,10 +16,13 @@ pub enum Problem {
         /// What the parser says.
         message: String,
     },
-    /// Mode "router".
-    #[error("mode \"router\" is not in this version, which bridges only")]
-    Router,
-    /// A gateway without ports.
+    /// A router with pairs.
+    #[error("a router has no pairs: it routes between all of its ports")]
+    PairsOfRouter,
+    /// A router without ports.
+    #[error("the router has no [port.*], so nothing stands inline")]
+    NoPorts,
+    /// A bridge without ports.
     #[error("[gateway] has no pairs, so nothing stands inline")]
     NoPairs,
     /// More ports than there are counters for.
@@ -92,7 +95,8 @@ impl Problem {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Syntax { .. } => "compare it with the packaged example".to_owned(),
-            Self::Router => "write mode = \"bridge\" and name the ports in pairs".to_owned(),
+            Self::PairsOfRouter => "take pairs out, or write mode = \"bridge\"".to_owned(),
+            Self::NoPorts => "write [port.inside] with interface = \"...\"".to_owned(),
             Self::NoPairs => "write pairs = [[\"inside\", \"outside\"]]".to_owned(),
             Self::TooManyPorts { .. } => "divide them between gateways".to_owned(),
             Self::UnknownPort { name } => {

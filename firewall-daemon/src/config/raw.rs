@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::problem::{INTERFACE_NAME, PORTS, Problem};
-use super::{Bpf, Capacity, Config, Control, Gateway, Metrics, Policy, Port, State, Xdp};
+use super::{Bpf, Capacity, Config, Control, Gateway, Metrics, Mode, Policy, Port, State, Xdp};
 
 /// A problem and where in the text it is.
 type Failed<T> = Result<T, (Problem, Range<usize>)>;
@@ -116,21 +116,22 @@ fn arrange(
 ) -> Failed<Gateway> {
     let place = gateway.span();
     let RawGateway { mode, pairs } = gateway.into_inner();
-    match mode.as_ref().map(Spanned::get_ref) {
-        None | Some(RawMode::Bridge) => {}
-        Some(RawMode::Router) => {
-            return Err((Problem::Router, mode.map_or(place, |mode| mode.span())));
-        }
-    }
-    let count = 2 * pairs.len();
-    if count == 0 {
-        return Err((Problem::NoPairs, place));
-    }
+    let paired: Vec<Spanned<String>> = pairs.into_iter().flatten().collect();
+    let (mode, named) = match mode.as_ref().map(Spanned::get_ref) {
+        None | Some(RawMode::Bridge) if paired.is_empty() => return Err((Problem::NoPairs, place)),
+        None | Some(RawMode::Bridge) => (Mode::Bridge, paired),
+        Some(RawMode::Router) => match paired.first() {
+            Some(first) => return Err((Problem::PairsOfRouter, first.span())),
+            None if declared.is_empty() => return Err((Problem::NoPorts, place)),
+            None => (Mode::Router, declared.keys().cloned().collect()),
+        },
+    };
+    let count = named.len();
     if count > PORTS {
         return Err((Problem::TooManyPorts { count }, place));
     }
     let (mut ports, mut names, mut interfaces) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    for named in pairs.into_iter().flatten() {
+    for named in named {
         let (place, name) = (named.span(), named.get_ref().clone());
         if !names.insert(name.clone()) {
             return Err((Problem::PortTwice { name }, place));
@@ -155,7 +156,7 @@ fn arrange(
             let place = name.span();
             Err((Problem::PortAlone { name: name.into_inner() }, place))
         }
-        None => Ok(Gateway { ports }),
+        None => Ok(Gateway { mode, ports }),
     }
 }
 

@@ -49,15 +49,36 @@ fn ports_are_numbered_as_they_appear_in_pairs() {
     assert_eq!(gateway.port("backside"), None);
     let modes: Vec<_> = gateway.ports().map(|(_, port)| port.xdp).collect();
     assert_eq!(modes, [Xdp::Native, Xdp::Generic]);
-    assert_eq!(Gateway::peer(PortIndex(0)), PortIndex(1));
-    assert_eq!(Gateway::peer(PortIndex(3)), PortIndex(2));
+    assert_eq!(gateway.peer(PortIndex(0)), Some(PortIndex(1)));
+    assert_eq!(gateway.peer(PortIndex(3)), Some(PortIndex(2)));
+}
+
+const ROUTER: &str = r#"
+[gateway]
+mode = "router"
+[port.trunk]
+interface = "eth2"
+[port.inside]
+interface = "eth1"
+"#;
+
+#[test]
+fn a_router_has_its_ports_in_the_order_of_their_names_and_no_pairs() {
+    let gateway = parse(ROUTER).unwrap().gateway;
+    let names: Vec<_> = gateway.ports().map(|(index, port)| (index.0, &*port.name)).collect();
+    assert_eq!(names, [(0, "inside"), (1, "trunk")]);
+    assert_eq!(gateway.mode(), Mode::Router);
+    assert_eq!(gateway.way(PortIndex(0)), Way::Router);
+    let paired = ROUTER.replace("\"router\"", "\"router\"\npairs = [[\"inside\", \"trunk\"]]");
+    assert_eq!(problem(&paired), (4, Problem::PairsOfRouter));
+    assert_eq!(problem("[gateway]\nmode = \"router\"\n"), (1, Problem::NoPorts));
 }
 
 #[test]
 fn what_makes_no_sense_is_refused_at_its_line() {
     let name = |name: &str| name.to_owned();
     let rows = [
-        (swap("\"bridge\"", "\"router\""), (3, Problem::Router)),
+        (swap("\"bridge\"", "\"router\""), (4, Problem::PairsOfRouter)),
         (swap("[[\"inside\", \"outside\"]]", "[]"), (2, Problem::NoPairs)),
         (swap("\"outside\"]", "\"inside\"]"), (4, Problem::PortTwice { name: name("inside") })),
         (swap("\"outside\"]", "\"dmz\"]"), (4, Problem::UnknownPort { name: name("dmz") })),
@@ -106,7 +127,7 @@ fn an_error_is_one_sentence_with_a_place() {
     let error = parse(&MINIMAL.replace("bridge", "router")).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cordon.toml:3: mode \"router\" is not in this version, which bridges only"
+        "cordon.toml:4: a router has no pairs: it routes between all of its ports"
     );
     let error = Config::load(Path::new("/nowhere/cordon.toml")).unwrap_err();
     assert_eq!(error.to_string(), "cannot read the configuration /nowhere/cordon.toml");

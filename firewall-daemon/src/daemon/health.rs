@@ -162,9 +162,9 @@ fn kind(finding: &Finding, mended: bool) -> EventKind {
             EventKind::Health
         }
         Finding::Recreated { .. }
-        | Finding::Detached
+        | Finding::Detached { .. }
         | Finding::Replaced { .. }
-        | Finding::LinkPin
+        | Finding::LinkPin { .. }
         | Finding::WayOut { .. }
         | Finding::VlanStripping
         | Finding::NotPromiscuous
@@ -179,6 +179,7 @@ fn kind(finding: &Finding, mended: bool) -> EventKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataplane::guard::finding;
 
     fn outcome(port: Option<&str>, finding: Finding, mended: Result<(), MendError>) -> Outcome {
         let sentence = finding.sentence("eth1");
@@ -232,7 +233,8 @@ mod tests {
         let (mut findings, mut now) = (Findings::default(), Instant::now());
         for _ in 0..3 {
             now += Duration::from_secs(1);
-            let found = [Finding::LinkPin, Finding::Detached];
+            let place = finding::Place::Ingress;
+            let found = [Finding::LinkPin { place }, Finding::Detached { place }];
             let found = found.map(|finding| outcome(Some("inside"), finding, Ok(())));
             let news = findings.observe(Look::Everything, found.into(), now);
             assert_eq!(kinds(&news), [(EventKind::Tamper, true); 2]);

@@ -10,7 +10,7 @@ use firewall_control::{
 use firewall_policy::{Names, Policy};
 
 use super::Daemon;
-use crate::config::{Gateway, Xdp};
+use crate::config::{self, Xdp};
 use crate::control::Failure;
 use crate::dataplane;
 use crate::dataplane::interface::{Interface, VlanStripping};
@@ -84,7 +84,10 @@ impl Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: started.to_string(),
             uptime_seconds: instant.elapsed().as_secs(),
-            mode: Mode::Bridge,
+            mode: match self.config.gateway.mode() {
+                config::Mode::Bridge => Mode::Bridge,
+                config::Mode::Router => Mode::Router,
+            },
             stop: report::stop_of_everything(&self.maps, &latched),
             policy: firewall_control::Policy {
                 generation: generation.0,
@@ -112,7 +115,7 @@ impl Daemon {
         let ports = gateway.ports().map(|(index, port)| {
             let interface = Interface::new(&port.interface);
             let guarded = dataplane::is_guarded(&self.config.bpf.directory, port, &interface);
-            let peer = usize::from(Gateway::peer(index).0);
+            let peer = gateway.peer(index).map(|peer| usize::from(peer.0));
             firewall_control::Port {
                 name: port.name.clone(),
                 interface: port.interface.clone(),
@@ -129,7 +132,7 @@ impl Daemon {
                     Err(_) => VlanOffload::Unknown,
                 },
                 armed: armed && guarded,
-                peer: names.get(peer).cloned(),
+                peer: peer.and_then(|peer| names.get(peer).cloned()),
             }
         });
         ports.collect()

@@ -1,31 +1,46 @@
 //! Asks an image in host memory what it would say of flows that are live in the kernel: the same
 //! code over the same bytes, so there is no second opinion.
 
+use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 
-use firewall_common::abi::{NodeState, Publication, Stop, SubnetworkState, Timeouts};
+use firewall_common::abi::{
+    Attachment, NodeState, PortState, Publication, Stop, SubnetworkState, Timeouts,
+};
 use firewall_common::decide::{Moment, Note, Question};
 use firewall_common::flow::{Flow, FlowKey, Sender, Signature, other};
 use firewall_common::image::Line;
-use firewall_common::tables::Full;
-use firewall_common::{DropReason, Generation, Mac, NodeSlot, Port, SubnetworkSlot, Tables, Ticks};
+use firewall_common::tables::{Full, Route, Way};
+use firewall_common::{
+    Addr, DropReason, Generation, Mac, NodeSlot, Port, SubnetworkSlot, Tables, Ticks, Vlan,
+};
 use firewall_policy::Image;
 
 use super::maps::Maps;
+use super::neighbourhood;
 use crate::config::Gateway;
 
 /// An image, with the standings that the kernel has.
 pub struct Ask<'a> {
     maps: Arc<Maps>,
     image: &'a Image,
+    gateway: &'a Gateway,
+    local: HashSet<Addr>,
     port: Port,
     now: Ticks,
 }
 
 impl<'a> Ask<'a> {
     /// Of that image.
-    pub fn new(maps: Arc<Maps>, image: &'a Image, now: Ticks) -> Self {
-        Self { maps, image, port: Port(0), now }
+    pub fn new(
+        maps: Arc<Maps>,
+        image: &'a Image,
+        gateway: &'a Gateway,
+        now: Ticks,
+    ) -> io::Result<Self> {
+        let local = neighbourhood::local(&maps)?;
+        Ok(Self { maps, image, gateway, local, port: Port(0), now })
     }
 
     /// What the image says of a live flow, stops left out: how its next frame would fare, from the
@@ -47,9 +62,9 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// An end that was not heard has zeros for MACs, which no frame that passes carries.
+/// An end that was not heard has zeros for its MAC, which no frame that passes carries.
 fn is_heard(signature: Signature) -> bool {
-    [signature.source(), signature.destination()].iter().all(|mac| *mac != Mac::default())
+    signature.source() != Mac::default()
 }
 
 impl Tables for Ask<'_> {
@@ -57,8 +72,20 @@ impl Tables for Ask<'_> {
         self.port
     }
 
-    fn peer(&self) -> Port {
-        Gateway::peer(self.port)
+    fn way(&self) -> Way {
+        self.gateway.way(self.port)
+    }
+
+    fn port_state(&self, port: Port) -> Option<&PortState> {
+        self.maps.port_states.get(usize::from(port.0))
+    }
+
+    fn is_local(&self, address: &Addr) -> bool {
+        self.local.contains(address)
+    }
+
+    fn route(&self, _note: &Note, _sender: Sender, _from: Vlan, _to: Attachment) -> Route {
+        Route::Unresolved
     }
 
     fn timeouts(&self) -> Timeouts {

@@ -5,9 +5,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::interface::{Interface, VlanStripping};
+use super::load::Loaded;
 use super::pins::Pins;
 use super::sys::{self, XdpFlags};
-use crate::config::Xdp;
+use crate::config::{Mode, Xdp};
 
 /// Why a port is not guarded.
 #[derive(Debug, thiserror::Error)]
@@ -103,11 +104,16 @@ pub struct Target<'a> {
     pub interface: &'a str,
     /// Where the program is to run.
     pub xdp: Xdp,
+    /// What the interface is to be ready for.
+    pub mode: Mode,
 }
 
 /// Makes the program guard the port. A link that is pinned and still holds the interface gets the
 /// program swapped, with no frame unseen between; otherwise a new link is made and pinned.
-pub fn attach(target: &Target<'_>, program: &OwnedFd, pins: &Pins) -> Result<(), AttachError> {
+///
+/// The egress guard comes first: until the port's own program runs, the kernel would forward what
+/// comes in, and nothing that it forwards may leave by a port that waits for its guard.
+pub fn attach(target: &Target<'_>, programs: &Loaded, pins: &Pins) -> Result<(), AttachError> {
     let Target { port, interface: name, .. } = *target;
     let (port, interface) = (port.to_owned(), name.to_owned());
     let failed = |what| {
@@ -123,21 +129,35 @@ pub fn attach(target: &Target<'_>, program: &OwnedFd, pins: &Pins) -> Result<(),
         VlanStripping::Off | VlanStripping::Absent => {}
         VlanStripping::On => return Err(AttachError::VlanStripping { port, interface }),
     }
-    let pin = pins.link(&port, target.xdp);
-    let link = match adopt(&pin, index, program).map_err(failed("swap the program of"))? {
-        Some(link) => link,
-        None => {
-            let link = create(target, index, program)?;
-            sys::pin(link.as_fd(), &pin).map_err(failed("pin the link of"))?;
-            link
-        }
+    let egress = |program: &OwnedFd| {
+        sys::link_create_egress(program.as_fd(), index).map_err(failed("guard what leaves"))
     };
-    let information = sys::link_info(link.as_fd()).map_err(failed("read back the link of"))?;
-    let ours = sys::program_info(program.as_fd()).map_err(failed("read back the program of"))?;
-    if information.program != ours.id || information.interface != index {
-        return Err(AttachError::NotOurs { port, interface });
+    let ingress = |program: &OwnedFd| create(target, index, program);
+    let guards: [(_, _, &dyn Fn(&OwnedFd) -> Result<OwnedFd, AttachError>); 2] = [
+        (pins.egress_link(&port), &programs.guard, &egress),
+        (pins.link(&port, target.xdp), &programs.cordon, &ingress),
+    ];
+    for (pin, program, create) in guards {
+        let link = match adopt(&pin, index, program).map_err(failed("swap the program of"))? {
+            Some(link) => link,
+            None => {
+                let link = create(program)?;
+                sys::pin(link.as_fd(), &pin).map_err(failed("pin the link of"))?;
+                link
+            }
+        };
+        let information = sys::link_info(link.as_fd()).map_err(failed("read back the link of"))?;
+        let ours =
+            sys::program_info(program.as_fd()).map_err(failed("read back the program of"))?;
+        if information.program != ours.id || information.interface != index {
+            return Err(AttachError::NotOurs { port: port.clone(), interface: interface.clone() });
+        }
     }
-    device.prepare().map_err(failed("bring up"))
+    let prepared = match target.mode {
+        Mode::Bridge => device.prepare_for_bridge(),
+        Mode::Router => device.prepare_for_router(),
+    };
+    prepared.map_err(failed("bring up"))
 }
 
 /// The pinned link, if it still holds that interface, with its program swapped. A pin that has lost

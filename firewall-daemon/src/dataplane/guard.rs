@@ -12,22 +12,23 @@ mod kept;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use firewall_common::abi::Publication;
 use firewall_common::{Generation, Port};
 use firewall_policy::Names;
 
-use self::finding::{Device, Finding, Seen, Wanted};
+use self::finding::{Device, Finding, Hook, Seen, Wanted};
 pub(super) use self::kept::{Armed, Kept};
-use self::kept::{KeptImage, identify};
+use self::kept::{Held, KeptImage, identify};
 use super::attach::{self, Target};
 use super::interface::{Interface, VlanStripping};
 use super::pins::PinsError;
 use super::stop::Stopper;
 use super::sys;
 use super::{ActivateError, DataPlane, GuardedPort, OpenError, redirect};
+use crate::config::Mode;
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +80,11 @@ impl DataPlane {
     /// peer; again, if it is another interface than before. Nothing leaves by it before it is guarded.
     pub(super) fn arm(&mut self, index: Port) -> Result<(), OpenError> {
         let Some(port) = self.ports.get_mut(usize::from(index.0)) else { return Ok(()) };
-        let target = Target { port: &port.name, interface: &port.interface, xdp: port.xdp };
-        attach::attach(&target, &port.program, &self.pins)?;
-        let armed = Armed::new(&self.pins.link(&port.name, port.xdp), &port.program);
-        let failed = |source| OpenError::ReadBack { what: format!("port {}", port.name), source };
-        let armed = armed.map_err(failed)?;
+        let GuardedPort { name, interface, xdp, programs, .. } = port;
+        let target = Target { port: name, interface, xdp: *xdp, mode: self.mode };
+        attach::attach(&target, programs, &self.pins)?;
+        let failed = |source| OpenError::ReadBack { what: format!("port {name}"), source };
+        let armed = Armed::new(&self.pins, name, *xdp, programs).map_err(failed)?;
         redirect(&self.maps, index, armed.interface())
             .map_err(|source| OpenError::Redirect { port: port.name.clone(), source })?;
         port.armed = Some(armed);
@@ -147,8 +148,12 @@ impl DataPlane {
             let now = interface.index();
             match seen {
                 Ok(seen) if seen.interface.map(|device| device.index) == now => {
-                    let Armed { wanted: link, program, .. } = armed;
-                    let wanted = Wanted { link: *link, program, maps: &self.kept.essential };
+                    let hooks = armed.hooks.each_ref().map(|held| (held.wanted, &held.program));
+                    let promiscuous = match self.mode {
+                        Mode::Bridge => true,
+                        Mode::Router => false,
+                    };
+                    let wanted = Wanted { hooks, maps: &self.kept.essential, promiscuous };
                     return finding::of_port(&wanted, &seen);
                 }
                 Err((what, error)) if now == before => {
@@ -176,36 +181,44 @@ impl DataPlane {
                 switches: interface.switches().map_err(reading("whether it is up"))?,
             }),
         };
-        let pin = self.pins.link(&guarded.name, guarded.xdp);
-        let pinned = found(sys::open_pin(&pin)).map_err(reading("the pin of the link"))?;
-        let pinned = pinned.map(|pinned| sys::link_info(pinned.as_fd())).transpose();
-        let link = sys::link_info(armed.link.as_fd()).map_err(reading("the link"))?;
+        let [ingress, egress] = &armed.hooks;
+        let hooks = [
+            (ingress, self.pins.link(&guarded.name, guarded.xdp), &guarded.programs.cordon),
+            (egress, self.pins.egress_link(&guarded.name), &guarded.programs.guard),
+        ];
+        let see = |(held, pin, program): (&Held, PathBuf, &OwnedFd)| {
+            let pinned = found(sys::open_pin(&pin)).map_err(reading("the pin of the link"))?;
+            let pinned = pinned.map(|pinned| sys::link_info(pinned.as_fd())).transpose();
+            Ok(Hook {
+                link: sys::link_info(held.link.as_fd()).map_err(reading("the link"))?,
+                // What lies there may be no link at all.
+                pinned: pinned.unwrap_or_default(),
+                program: identify(program).map_err(reading("the program"))?,
+            })
+        };
+        let [ingress, egress] = hooks.map(see);
         let mut way_out = [0_u32; 2];
         // SAFETY: the key is four bytes, the value eight.
         let looked_up =
             unsafe { sys::map_lookup(self.maps.ports.as_fd(), &u32::from(port.0), &mut way_out) };
         let way_out = found(looked_up).map_err(reading("the way out"))?.map(|()| way_out);
-        Ok(Seen {
-            interface: device,
-            link,
-            // What lies there may be no link at all.
-            pinned: pinned.unwrap_or_default(),
-            program: identify(&guarded.program).map_err(reading("the program"))?,
-            way_out,
-        })
+        Ok(Seen { interface: device, hooks: [ingress?, egress?], way_out })
     }
 
     fn mend(&mut self, port: Port, finding: &Finding) -> Result<(), MendError> {
         let Some(guarded) = self.ports.get(usize::from(port.0)) else { return Ok(()) };
         let interface = Interface::new(&guarded.interface);
         match finding {
-            Finding::Recreated { .. } | Finding::Detached | Finding::Replaced { .. } => {
+            Finding::Recreated { .. } | Finding::Detached { .. } | Finding::Replaced { .. } => {
                 self.arm(port).map_err(MendError::from)
             }
-            Finding::LinkPin => {
+            Finding::LinkPin { .. } => {
                 self.pins.prepare(&self.maps.sizes)?;
-                let Some(armed) = &guarded.armed else { return Ok(()) };
-                pin_again(&armed.link, &self.pins.link(&guarded.name, guarded.xdp))
+                let Some(Armed { hooks: [ingress, egress] }) = &guarded.armed else {
+                    return Ok(());
+                };
+                pin_again(&ingress.link, &self.pins.link(&guarded.name, guarded.xdp))?;
+                pin_again(&egress.link, &self.pins.egress_link(&guarded.name))
             }
             Finding::WayOut { .. } => {
                 let index = interface.index().ok_or(io::ErrorKind::NotFound);
@@ -216,7 +229,7 @@ impl DataPlane {
                 VlanStripping::Off | VlanStripping::Absent => Ok(()),
                 VlanStripping::On => Err(MendError::VlanStripping),
             },
-            Finding::NotPromiscuous => Ok(interface.prepare()?),
+            Finding::NotPromiscuous => Ok(interface.prepare_for_bridge()?),
             Finding::Missing
             | Finding::Renamed { .. }
             | Finding::Down

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use firewall_common::Mac;
+
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
@@ -67,21 +69,67 @@ impl Interface {
         String::from_utf8(name.to_vec()).ok().filter(|name| !name.is_empty())
     }
 
+    /// Its MAC.
+    pub fn mac(&self) -> io::Result<Mac> {
+        let mut request = self.request()?;
+        // SAFETY: SIOCGIFHWADDR takes an ifreq and fills in its hwaddr.
+        let bytes = unsafe {
+            ioctl(libc::SIOCGIFHWADDR, &mut request)?;
+            request.ifr_ifru.ifru_hwaddr.sa_data
+        };
+        let [a, b, c, d, e, f, ..] = bytes.map(i8::cast_unsigned);
+        Ok(Mac([a, b, c, d, e, f]))
+    }
+
+    /// The longest packet that it sends, in bytes.
+    pub fn mtu(&self) -> io::Result<u32> {
+        let mut request = self.request()?;
+        // SAFETY: SIOCGIFMTU takes an ifreq and fills in its mtu.
+        let mtu = unsafe {
+            ioctl(libc::SIOCGIFMTU, &mut request)?;
+            request.ifr_ifru.ifru_mtu
+        };
+        u32::try_from(mtu).map_err(io::Error::other)
+    }
+
+    /// Brings it up and lets the kernel forward what comes in on it, which is what a router's program
+    /// leaves to it.
+    pub fn prepare_for_router(&self) -> io::Result<()> {
+        self.forward()?;
+        self.raise(libc::IFF_UP)
+    }
+
+    /// Lets the kernel forward what comes in on it. For IPv6 that takes `net.ipv6.conf.all.forwarding`
+    /// as well, or a kernel that has `force_forwarding` (Linux 6.17).
+    pub fn forward(&self) -> io::Result<()> {
+        for setting in ["ipv4/conf", "ipv6/conf"] {
+            self.set(setting, "forwarding", "1")?;
+        }
+        self.set("ipv6/conf", "force_forwarding", "1")
+    }
+
+    /// A setting that this kernel does not have needs none.
+    fn set(&self, family: &str, name: &str, value: &str) -> io::Result<()> {
+        let setting = format!("/proc/sys/net/{family}/{}/{name}", self.name);
+        match fs::write(setting, value) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
     /// Brings it up and makes it take frames for every MAC, as a bridge must. The kernel's own IPv6
     /// is turned off on it: a bridge port has no address.
-    pub fn prepare(&self) -> io::Result<()> {
-        let setting = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", self.name);
-        match fs::write(setting, "1") {
-            // A kernel without IPv6.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => other?,
-        }
+    pub fn prepare_for_bridge(&self) -> io::Result<()> {
+        self.set("ipv6/conf", "disable_ipv6", "1")?;
+        self.raise(libc::IFF_UP | libc::IFF_PROMISC)
+    }
+
+    fn raise(&self, wanted: libc::c_int) -> io::Result<()> {
+        let wanted = i16::try_from(wanted).map_err(io::Error::other)?;
         let mut request = self.request()?;
         // SAFETY: SIOCGIFFLAGS and SIOCSIFFLAGS take an ifreq and use its flags.
         unsafe {
             ioctl(libc::SIOCGIFFLAGS, &mut request)?;
-            let wanted = libc::IFF_UP | libc::IFF_PROMISC;
-            let wanted = i16::try_from(wanted).map_err(io::Error::other)?;
             request.ifr_ifru.ifru_flags |= wanted;
             ioctl(libc::SIOCSIFFLAGS, &mut request)
         }

@@ -3,10 +3,11 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use aya::programs::{ProgramError, Xdp};
+use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use firewall_common::Port;
 use firewall_common::abi::Timeouts;
+use firewall_common::tables::Way;
 
 use super::clock::Clock;
 use super::maps::Sizes;
@@ -19,8 +20,10 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fi
 pub struct Constants {
     /// Its port.
     pub port: Port,
-    /// The port that its frames leave by.
-    pub peer: Port,
+    /// How its frames cross the gateway.
+    pub way: Way,
+    /// Whether a router looks up routes, or leaves every packet to the kernel.
+    pub routes: bool,
     /// How long flows live.
     pub timeouts: Timeouts,
     /// Events that one CPU may write in one tick.
@@ -67,8 +70,10 @@ impl LoadError {
 
 /// A loaded program of one port. The maps it uses are pinned in the directory it was loaded with.
 pub struct Loaded {
-    /// The program that decides.
+    /// The program that decides over what comes in.
     pub cordon: OwnedFd,
+    /// The program that decides over what the gateway's kernel sends.
+    pub guard: OwnedFd,
 }
 
 /// Loads a port's program. Maps that are pinned in the directory are used, the others are made and
@@ -79,7 +84,7 @@ pub fn program(
     constants: &Constants,
 ) -> Result<Loaded, LoadError> {
     let mut object = object(directory, sizes, Some(constants))?;
-    Ok(Loaded { cordon: load(&mut object, "cordon")? })
+    Ok(Loaded { cordon: load(&mut object, "cordon")?, guard: load(&mut object, "guard")? })
 }
 
 /// Loads the program that tells the kernel's tick.
@@ -110,11 +115,17 @@ fn object(
 
 fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u32)> {
     let mut globals = vec![("LINES", sizes.lines)];
-    if let Some(Constants { port, peer, timeouts, events_per_tick }) = constants {
+    if let Some(Constants { port, way, routes, timeouts, events_per_tick }) = constants {
+        let (is_router, peer) = match way {
+            Way::Bridge { peer } => (false, peer.0),
+            Way::Router => (true, 0),
+        };
         let Timeouts { half_open, tcp, tcp_closing, tcp_closed, datagram } = *timeouts;
         globals.extend([
             ("PORT", u32::from(port.0)),
-            ("PEER", u32::from(peer.0)),
+            ("PEER", u32::from(peer)),
+            ("IS_ROUTER", is_router.into()),
+            ("ROUTES", (*routes).into()),
             ("EVENTS_PER_TICK", *events_per_tick),
             ("TIMEOUT_HALF_OPEN", half_open),
             ("TIMEOUT_TCP", tcp),
@@ -129,9 +140,18 @@ fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u
 fn load(object: &mut Ebpf, name: &'static str) -> Result<OwnedFd, LoadError> {
     let failed = |source| LoadError::Program { name, source: Box::new(source) };
     let program = object.program_mut(name).ok_or(LoadError::Absent { name })?;
-    let program: &mut Xdp = program.try_into().map_err(failed)?;
-    program.load().map_err(failed)?;
-    let fd = program.fd().map_err(failed)?;
+    let fd = match program {
+        Program::Xdp(program) => {
+            program.load().map_err(failed)?;
+            program.fd()
+        }
+        Program::SchedClassifier(program) => {
+            program.load().map_err(failed)?;
+            program.fd()
+        }
+        _ => return Err(LoadError::Absent { name }),
+    };
+    let fd = fd.map_err(failed)?;
     fd.as_fd().try_clone_to_owned().map_err(|error| failed(ProgramError::IOError(error)))
 }
 

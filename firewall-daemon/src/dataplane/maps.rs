@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
-use firewall_common::abi::{self, Control, NodeState, SubnetworkState, map};
-use firewall_common::{flow, image};
+use firewall_common::abi::{self, Attachment, Control, NodeState, PortState, SubnetworkState, map};
+use firewall_common::{Addr, flow, image};
 
 use super::sys::{self, AtomicLine, Mapping};
 
@@ -48,7 +48,7 @@ impl Sizes {
     }
 
     /// Every map of the object.
-    pub fn shapes(&self) -> [Shape; 14] {
+    pub fn shapes(&self) -> [Shape; 18] {
         let shape = |name, key_size, value_size, max_entries| Shape {
             name,
             key_size,
@@ -73,6 +73,10 @@ impl Sizes {
             shape(map::EVENT_STATE, 4, size::<abi::EventState>(), 1),
             shape(map::SCRATCH, 4, size::<firewall_common::Note>(), 1),
             shape(map::PORTS, 4, 8, abi::PORTS),
+            shape(map::PORT_STATES, 4, size::<PortState>(), abi::PORTS),
+            shape(map::LOCAL, size::<Addr>(), 4, abi::LOCAL_ADDRESSES),
+            shape(map::INTERFACES, 4, size::<Attachment>(), abi::ATTACHMENTS),
+            shape(map::ATTACHMENTS, size::<Attachment>(), 4, abi::ATTACHMENTS),
         ]
     }
 }
@@ -134,6 +138,14 @@ pub struct Maps {
     pub(super) event_state: OwnedFd,
     /// Port index to interface index.
     pub(super) ports: OwnedFd,
+    /// The ports' MACs and MTUs.
+    pub(super) port_states: Mapping<PortState>,
+    /// The gateway's own addresses.
+    pub(super) local: OwnedFd,
+    /// Interface index to port and tag.
+    pub(super) interfaces: OwnedFd,
+    /// Port and tag to interface index.
+    pub(super) attachments: OwnedFd,
     /// How large they are.
     pub(super) sizes: Sizes,
     /// Possible CPUs: values that the kernel writes for a key of a per-CPU map.
@@ -159,6 +171,10 @@ impl Maps {
             pair_counters: open(directory, map::PAIR_COUNTERS)?,
             event_state: open(directory, map::EVENT_STATE)?,
             ports: open(directory, map::PORTS)?,
+            port_states: mapping(directory, map::PORT_STATES)?,
+            local: open(directory, map::LOCAL)?,
+            interfaces: open(directory, map::INTERFACES)?,
+            attachments: open(directory, map::ATTACHMENTS)?,
             sizes,
             cpus,
         })

@@ -1,8 +1,8 @@
 //! What outlives the daemon: the directory in the BPF file system.
 //!
-//! `links/PORT` are the links (`links/PORT@generic` in generic mode), `maps-HASH/NAME` the maps; HASH
-//! stands for their layout, their sizes and the order of the ports, so a daemon never adopts maps
-//! that mean something else.
+//! `links/PORT` are the links (`links/PORT@generic` in generic mode), `egress/PORT` those of the
+//! egress guard, `maps-HASH/NAME` the maps; HASH stands for their layout, their sizes, the order of
+//! the ports and the gateway's mode, so a daemon never adopts maps that mean something else.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -13,13 +13,14 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use sha2::{Digest, Sha256};
 
 use super::maps::Sizes;
-use crate::config::{Config, Xdp};
+use crate::config::{Config, Mode, Xdp};
 
 /// The gateway's directory in the BPF file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pins {
     directory: PathBuf,
     ports: Vec<String>,
+    mode: Mode,
 }
 
 /// Why the directory cannot be used.
@@ -65,13 +66,13 @@ impl PinsError {
 impl Pins {
     /// The directory at that path, which need not exist, whatever gateway it is of.
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), ports: Vec::new() }
+        Self { directory: directory.to_owned(), ports: Vec::new(), mode: Mode::Bridge }
     }
 
     /// The directory of a gateway.
     pub fn of(config: &Config) -> Self {
         let ports = config.gateway.ports().map(|(_, port)| port.name.clone()).collect();
-        Self { ports, ..Self::new(&config.bpf.directory) }
+        Self { ports, mode: config.gateway.mode(), ..Self::new(&config.bpf.directory) }
     }
 
     /// Makes the directories that are missing, and refuses those that others could write to.
@@ -82,7 +83,8 @@ impl Pins {
                 return Err(PinsError::NotBpf { directory: self.directory.clone() });
             }
         }
-        for directory in [self.directory.clone(), self.links(), self.maps(sizes)] {
+        let directories = [self.links(), self.egress_links(), self.maps(sizes)];
+        for directory in [self.directory.clone()].into_iter().chain(directories) {
             match DirBuilder::new().mode(0o700).create(&directory) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 other => other.map_err(|error| self.io(&directory, error))?,
@@ -111,6 +113,11 @@ impl Pins {
         self.directory.join("links")
     }
 
+    /// Where the links of the egress guard are.
+    pub fn egress_links(&self) -> PathBuf {
+        self.directory.join("egress")
+    }
+
     /// Where a port's link is.
     pub fn link(&self, port: &str, xdp: Xdp) -> PathBuf {
         self.links().join(match xdp {
@@ -119,10 +126,16 @@ impl Pins {
         })
     }
 
+    /// Where the link of a port's egress guard is.
+    pub fn egress_link(&self, port: &str) -> PathBuf {
+        self.egress_links().join(port)
+    }
+
     /// Where the maps of those sizes are, for those ports.
     pub fn maps(&self, sizes: &Sizes) -> PathBuf {
-        let digest =
-            Sha256::digest(format!("{} {sizes:?} {:?}", firewall_common::abi::LAYOUT, self.ports));
+        let Self { directory: _, ports, mode } = self;
+        let layout = firewall_common::abi::LAYOUT;
+        let digest = Sha256::digest(format!("{layout} {sizes:?} {ports:?} {mode:?}"));
         let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         self.directory.join(format!("{MAPS}{hash}"))
     }
@@ -142,12 +155,12 @@ impl Pins {
 
     /// Every pinned link.
     pub fn all_links(&self) -> io::Result<Vec<PathBuf>> {
-        let mut links = Vec::new();
-        for entry in fs::read_dir(self.links())? {
-            links.push(entry?.path());
-        }
-        links.sort();
-        Ok(links)
+        entries(&self.links())
+    }
+
+    /// Every pinned link of the egress guard.
+    pub fn all_egress_links(&self) -> io::Result<Vec<PathBuf>> {
+        entries(&self.egress_links())
     }
 
     /// Directories of trials whose process is gone, or will not use its pins again.
@@ -166,6 +179,16 @@ impl Pins {
     pub fn trial(&self, number: u32) -> PathBuf {
         self.directory.join(format!("{TRIAL}{}-{number}", std::process::id()))
     }
+}
+
+fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory)?;
+    let paths: io::Result<Vec<PathBuf>> =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect();
+    paths.map(|mut paths| {
+        paths.sort();
+        paths
+    })
 }
 
 /// The port that a pinned link is of.

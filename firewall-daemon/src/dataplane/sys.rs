@@ -29,6 +29,9 @@ const LINK_UPDATE: u32 = 29;
 const LINK_DETACH: u32 = 34;
 
 const ATTACH_XDP: u32 = 37;
+const ATTACH_TCX_EGRESS: u32 = 47;
+/// `BPF_F_BEFORE`: without another program named, before all of them.
+const FIRST: u32 = 1 << 3;
 
 /// # Safety
 /// `attributes` is the kernel's layout for that command, and what it points to is valid.
@@ -240,6 +243,30 @@ pub fn link_create(
     unsafe { bpf_fd(LINK_CREATE, &mut attributes) }
 }
 
+/// Attaches a program to what leaves an interface, by a link, before all others (Linux 6.6).
+pub fn link_create_egress(program: BorrowedFd<'_>, interface: u32) -> io::Result<OwnedFd> {
+    let mut attributes = EgressLinkAttributes {
+        link: LinkAttributes {
+            program: number(program),
+            target: interface,
+            attach_type: ATTACH_TCX_EGRESS,
+            flags: FIRST,
+        },
+        ..EgressLinkAttributes::default()
+    };
+    // SAFETY: BPF_LINK_CREATE; the tail is `struct { relative_fd, expected_revision } tcx`.
+    unsafe { bpf_fd(LINK_CREATE, &mut attributes) }
+}
+
+#[derive(Default)]
+#[repr(C)]
+struct EgressLinkAttributes {
+    link: LinkAttributes,
+    relative: u32,
+    padding: u32,
+    revision: u64,
+}
+
 #[derive(Default)]
 #[repr(C)]
 struct LinkUpdateAttributes {
@@ -430,6 +457,8 @@ pub unsafe trait Shared {}
 unsafe impl Shared for firewall_common::abi::Control {}
 // SAFETY: atomics.
 unsafe impl Shared for firewall_common::abi::NodeState {}
+// SAFETY: atomics.
+unsafe impl Shared for firewall_common::abi::PortState {}
 // SAFETY: atomics.
 unsafe impl Shared for firewall_common::abi::SubnetworkState {}
 // SAFETY: atomics.

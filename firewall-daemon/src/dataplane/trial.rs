@@ -20,7 +20,7 @@ use super::maps::{Maps, MapsError, Sizes};
 use super::pins::{self, Pins, PinsError};
 use super::read::{self, Table};
 use super::{redirect, sizes, stop, sys};
-use crate::config::{Config, Gateway};
+use crate::config::Config;
 
 /// `XDP_REDIRECT`: the only action that lets a frame cross.
 pub const XDP_REDIRECT: u32 = 4;
@@ -89,7 +89,9 @@ impl Trial {
         for (port, _) in config.gateway.ports() {
             let constants = Constants {
                 port,
-                peer: Gateway::peer(port),
+                way: config.gateway.way(port),
+                // Expectations are about rules, and hold while a neighbour is away.
+                routes: false,
                 timeouts: load::timeouts(clock),
                 events_per_tick: 0,
             };

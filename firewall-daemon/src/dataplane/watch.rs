@@ -14,6 +14,13 @@ use tokio::io::unix::AsyncFd;
 /// `RTMGRP_LINK`: interfaces come, go and change.
 pub const LINKS: u32 = 1;
 
+/// `RTMGRP_NEIGH`: next hops are learnt, change and are lost. Their messages are read.
+pub const NEIGHBOURS: u32 = 1 << 2;
+/// Addresses, routes and the rules that choose among routes: `RTMGRP_IPV4_IFADDR`, `_IPV4_ROUTE`,
+/// `_IPV4_RULE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`, and the groups `RTNLGRP_IPV6_RULE` and
+/// `RTNLGRP_NEXTHOP`.
+pub const ROUTES: u32 = 1 << 4 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 18 | 1 << 31;
+
 /// Messages taken before whoever waits gets his turn.
 const BATCH: usize = 256;
 
@@ -40,7 +47,18 @@ impl Watch {
         loop {
             let mut ready = self.socket.readable().await?;
             // Nothing was there after all: wait on.
-            if let Ok(heard) = ready.try_io(|socket| drain(socket.get_ref())) {
+            if let Ok(heard) = ready.try_io(|socket| drain(socket.get_ref(), |_| {})) {
+                return heard;
+            }
+        }
+    }
+
+    /// Waits until something is told, and hands it on, datagram by datagram; `None` is that there was
+    /// more than the socket could hold.
+    pub async fn told(&self, mut hear: impl FnMut(Option<&[u8]>)) -> io::Result<()> {
+        loop {
+            let mut ready = self.socket.readable().await?;
+            if let Ok(heard) = ready.try_io(|socket| drain(socket.get_ref(), &mut hear)) {
                 return heard;
             }
         }
@@ -48,13 +66,15 @@ impl Watch {
 }
 
 /// Takes what is there. `WouldBlock` if that is nothing.
-fn drain(socket: &OwnedFd) -> io::Result<()> {
-    // Longer messages are cut, which does not matter to who does not read them.
-    let mut message = [0; 64];
+fn drain(socket: &OwnedFd, mut hear: impl FnMut(Option<&[u8]>)) -> io::Result<()> {
+    // The kernel fills at most a page; a message that is cut is told from a whole one.
+    let mut message = [0; 8192];
     for taken in 0..BATCH {
         match recv(socket.as_raw_fd(), &mut message, MsgFlags::MSG_DONTWAIT) {
-            // ENOBUFS: the kernel had more to say than the socket could hold.
-            Ok(_) | Err(Errno::ENOBUFS | Errno::EINTR) => {}
+            Ok(length) => hear(message.get(..length)),
+            // The kernel had more to say than the socket could hold.
+            Err(Errno::ENOBUFS) => hear(None),
+            Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) if taken > 0 => return Ok(()),
             Err(errno) => return Err(errno.into()),
         }
@@ -75,8 +95,10 @@ mod tests {
             teller.send(b"longer than what is read of it").unwrap();
         }
         let listener = OwnedFd::from(listener);
-        drain(&listener).unwrap();
-        assert_eq!(drain(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let mut count = 0;
+        drain(&listener, |_| count += 1).unwrap();
+        assert_eq!(count, 10);
+        assert_eq!(drain(&listener, |_| {}).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[tokio::test]

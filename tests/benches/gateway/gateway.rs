@@ -97,23 +97,7 @@ table inet bench {
 impl Nftables {
     pub(crate) fn new() -> Self {
         let lab = Lab::new();
-        for (port, host, addresses, neighbours) in [
-            (
-                lab.inside(),
-                lab.near(),
-                ["10.1.0.1/24", "fd00:1::1/64"],
-                [frames::NEAR_V4, frames::NEAR_V6],
-            ),
-            (
-                lab.outside(),
-                lab.far(),
-                ["10.2.0.1/24", "fd00:2::1/64"],
-                [frames::FAR_V4, frames::FAR_V6],
-            ),
-        ] {
-            addresses.into_iter().for_each(|address| port.address(address));
-            neighbours.into_iter().for_each(|neighbour| port.neighbour(neighbour, host.mac()));
-        }
+        address(&lab);
         lab.gateway().run(|| {
             for setting in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
                 fs::write(Path::new("/proc/sys/net").join(setting), "1").unwrap();
@@ -133,35 +117,81 @@ impl Gateway for Nftables {
     }
 
     fn ends(&self, family: Family) -> Ends {
-        let Ends { near, far, .. } = bridged(&self.lab, family);
-        let (near_sees, far_sees) = (self.lab.inside().mac(), self.lab.outside().mac());
-        Ends { near, near_sees, far, far_sees }
+        routed(&self.lab, family)
     }
+}
+
+/// Gives a router its addresses, and lets it know its neighbours.
+fn address(lab: &Lab) {
+    for (port, host, addresses, neighbours) in [
+        (
+            lab.inside(),
+            lab.near(),
+            ["10.1.0.1/24", "fd00:1::1/64"],
+            [frames::NEAR_V4, frames::NEAR_V6],
+        ),
+        (
+            lab.outside(),
+            lab.far(),
+            ["10.2.0.1/24", "fd00:2::1/64"],
+            [frames::FAR_V4, frames::FAR_V6],
+        ),
+    ] {
+        addresses.into_iter().for_each(|address| port.address(address));
+        neighbours.into_iter().for_each(|neighbour| port.neighbour(neighbour, host.mac()));
+    }
+}
+
+/// Each host sees the router.
+fn routed(lab: &Lab, family: Family) -> Ends {
+    let Ends { near, far, .. } = bridged(lab, family);
+    let (near_sees, far_sees) = (lab.inside().mac(), lab.outside().mac());
+    Ends { near, near_sees, far, far_sees }
+}
+
+/// How Cordon stands inline.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Bridge,
+    Router,
 }
 
 /// The real daemon.
 pub(crate) struct Cordon {
     process: Option<Process>,
     starts: u32,
+    mode: Mode,
     lab: Lab,
 }
 
 impl Cordon {
     /// With the small policy.
     pub(crate) fn new() -> Self {
+        Self::standing(Mode::Bridge)
+    }
+
+    /// The same in that mode.
+    pub(crate) fn standing(mode: Mode) -> Self {
         let lab = Lab::new();
+        if mode == Mode::Router {
+            address(&lab);
+        }
         let policy = small_policy(bridged(&lab, Family::V4), bridged(&lab, Family::Tagged));
-        Self::with_policy(lab, &policy)
+        Self::start_with(lab, &policy, mode)
     }
 
     pub(crate) fn with_policy(lab: Lab, policy: &str) -> Self {
+        Self::start_with(lab, policy, Mode::Bridge)
+    }
+
+    fn start_with(lab: Lab, policy: &str, mode: Mode) -> Self {
         let directory = lab.directory();
         for name in ["state", "policies"] {
             fs::create_dir(directory.join(name)).unwrap();
         }
         fs::write(directory.join("policies/bench.toml"), policy).unwrap();
-        fs::write(directory.join("cordon.toml"), configuration(&lab)).unwrap();
-        let mut cordon = Self { process: None, starts: 0, lab };
+        fs::write(directory.join("cordon.toml"), configuration(&lab, mode)).unwrap();
+        let mut cordon = Self { process: None, starts: 0, mode, lab };
         cordon.start();
         cordon
     }
@@ -221,7 +251,10 @@ impl Gateway for Cordon {
     }
 
     fn ends(&self, family: Family) -> Ends {
-        bridged(&self.lab, family)
+        match self.mode {
+            Mode::Bridge => bridged(&self.lab, family),
+            Mode::Router => routed(&self.lab, family),
+        }
     }
 }
 
@@ -247,8 +280,12 @@ pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-fn configuration(lab: &Lab) -> String {
+fn configuration(lab: &Lab, mode: Mode) -> String {
     let directory = lab.directory().display();
+    let mode = match mode {
+        Mode::Bridge => "mode = \"bridge\"\npairs = [[\"inside\", \"outside\"]]",
+        Mode::Router => "mode = \"router\"",
+    };
     format!(
         r#"[state]
 directory = "{directory}/state"
@@ -262,8 +299,7 @@ directory = "{directory}/policies"
 [bpf]
 directory = "{bpf}/cordon"
 [gateway]
-mode = "bridge"
-pairs = [["inside", "outside"]]
+{mode}
 [port.inside]
 interface = "inside"
 [port.outside]

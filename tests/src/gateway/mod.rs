@@ -8,6 +8,7 @@ mod kernel;
 mod ledger;
 pub mod policy;
 mod program;
+pub mod router;
 mod tmpfs;
 mod traffic;
 

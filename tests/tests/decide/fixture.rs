@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use firewall_common::abi::Stop;
 use firewall_common::decide::Passage;
+use firewall_common::tables::Way;
 use firewall_common::{DropReason, NodeSlot, Port, SubnetworkSlot, Ticks};
 use firewall_policy::explain::{Memory, Sizes};
 use firewall_policy::{
@@ -243,7 +244,12 @@ impl World {
             Side::Left => (2, 3),
             Side::Right => (3, 2),
         };
-        let result = self.memory.decide(&packet.bytes(), Port(port), Port(peer), self.now());
+        let result = self.memory.decide(
+            &packet.bytes(),
+            Port(port),
+            Way::Bridge { peer: Port(peer) },
+            self.now(),
+        );
         let name = result.map_or_else(DropReason::name, |passage| passage.reason.name());
         *self.ledger.borrow_mut().entry(name).or_default() += 1;
         result
@@ -252,7 +258,7 @@ impl World {
     /// Like `opened out 120`, or the reason of the drop.
     pub(crate) fn told(&self, arrival: &Arrival) -> String {
         match self.decide(arrival) {
-            Ok(Passage { reason, egress, .. }) => format!("{reason} out {}", egress.0),
+            Ok(Passage { reason, exit, .. }) => format!("{reason} out {}", exit.vlan.0),
             Err(reason) => reason.to_string(),
         }
     }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use firewall_common::DropReason;
 use firewall_common::abi::Stop;
+use firewall_common::decide::{Leaving, Origin};
+use firewall_common::tables::Way;
+use firewall_common::{DropReason, Port, Ticks, Vlan};
 use firewall_policy::explain::{Memory, Sizes};
 
 use crate::fixture::*;
@@ -99,6 +101,13 @@ fn every_reason_that_the_decision_can_give_is_given() {
     world.memory = Memory::new(&Sizes::default());
     assert_eq!(world.decide(&inside(ct() / v4() / syn())), Err(DropReason::NotArmed));
     given.insert(DropReason::NotArmed);
+
+    let (_, sent) = inside(ct() / v4() / syn());
+    let leaving = Leaving { origin: Origin::Gateway, port: Port(1), tag: Vlan::UNTAGGED };
+    let way = Way::Bridge { peer: Port(1) };
+    let left = World::new().memory.leave(&sent.bytes(), leaving, way, Ticks(1));
+    assert_eq!(left, Err(DropReason::Egress));
+    given.insert(DropReason::Egress);
 
     let elsewhere = [DropReason::Application, DropReason::FlowLimit, DropReason::RedirectFailed];
     let all = DropReason::ALL.iter().copied();

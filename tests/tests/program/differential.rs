@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use firewall_common::abi::{Stop, Timeouts};
+use firewall_common::tables::Way;
 use firewall_common::{DropReason, NodeSlot, PassReason, Port, Ticks, Verdict};
 use firewall_policy::explain::{Memory, Sizes};
 use firewall_policy::{Capacity, Image, Policy, SequentialSlots, compile};
@@ -52,8 +53,8 @@ impl Pair {
 
     /// Panics where the two differ.
     fn send(&mut self, seed: u64, (port, frame): &Sent) {
-        let (port, peer) = (Port(*port), Port(port ^ 1));
-        let decided = self.memory.decide(frame, port, peer, self.now);
+        let (port, way) = (Port(*port), Way::Bridge { peer: Port(port ^ 1) });
+        let decided = self.memory.decide(frame, port, way, self.now);
         let (verdict, output) = self.gateway.run(port, frame);
         let expected = match &decided {
             Ok(passage) => Verdict::Pass(passage.reason),
@@ -61,7 +62,7 @@ impl Pair {
         };
         assert_eq!(verdict, expected, "seed {seed}, port {}: {}", port.0, hex(frame));
         if let Ok(passage) = decided {
-            let left = retagged(frame, passage.egress.0);
+            let left = retagged(frame, passage.exit.vlan.0);
             assert_eq!(hex(&output), hex(&left), "seed {seed}, port {}: {}", port.0, hex(frame));
         }
         *self.told.entry(verdict.name()).or_default() += 1;
@@ -218,9 +219,11 @@ fn the_program_decides_as_the_same_decision_does_in_host_memory() {
         DropReason::FlowLimit,
         DropReason::RedirectFailed,
         DropReason::NotArmed,
+        DropReason::Egress,
     ];
     let drops = DropReason::ALL.iter().filter(|reason| !elsewhere.contains(reason));
-    let all = PassReason::ALL.iter().map(|reason| reason.name());
+    let all = PassReason::ALL.iter().filter(|reason| **reason != PassReason::Kernel);
+    let all = all.map(|reason| reason.name());
     let all: BTreeSet<_> = all.chain(drops.map(|reason| reason.name())).collect();
     if only.is_none() {
         assert_eq!(told, all, "the frames are not varied enough");

@@ -138,6 +138,8 @@ impl Party {
             }
             Selector::Declared(id) => self.subnetwork == id.index() && self.node.is_some(),
             Selector::Any(id) => self.subnetwork == id.index(),
+            // A bridge says nothing itself.
+            Selector::Gateway => false,
         }
     }
 }

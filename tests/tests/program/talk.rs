@@ -208,6 +208,7 @@ impl Owner {
             }
             Selector::Declared(wanted) => self.subnetwork == wanted.index() && node.is_some(),
             Selector::Any(wanted) => self.subnetwork == wanted.index(),
+            Selector::Gateway => false,
         }
     }
 }

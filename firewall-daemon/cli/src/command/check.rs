@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args;
-use firewall_daemon::config::{Capacity, Config, Gateway};
+use firewall_daemon::candidate;
+use firewall_daemon::config::{Capacity, Config};
 use firewall_policy::diagnostic::Record;
 use firewall_policy::{
     Capacity as Room, Diagnostic, Diagnostics, Policy, Ports, ReadError, Resolved, SequentialSlots,
@@ -42,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
     let Arguments { directory } = arguments;
     let sources = Sources::read(directory)?;
     let (ports, room) = match context.named_config()? {
-        Some(Config { gateway, capacity, .. }) => (ports_of(&gateway), room_of(capacity)),
+        Some(Config { gateway, capacity, .. }) => (candidate::ports(&gateway), room_of(capacity)),
         None => (Ports::unknown(), Room::default()),
     };
     let (policy, found) = match examine(&sources, &ports, &room) {
@@ -92,11 +93,6 @@ fn examine(sources: &Sources, ports: &Ports, room: &Room) -> Result<Resolved, Di
         Ok(_) => Ok(resolved),
         Err(error) => Err(Diagnostics::from(Diagnostic::from(error))),
     }
-}
-
-fn ports_of(gateway: &Gateway) -> Ports {
-    let ports = gateway.ports();
-    Ports::paired(ports.map(|(index, port)| (port.name.clone(), Some(Gateway::peer(index)))))
 }
 
 fn room_of(capacity: Capacity) -> Room {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use firewall_common::Ticks;
-use firewall_daemon::config::{Config, Gateway};
+use firewall_daemon::candidate;
 use firewall_policy::explain::pcap::{self, PcapError, Record};
 use firewall_policy::explain::{
     ExplainError, Explanation, FrameExplanation, Memory, Question, explain, explain_frame,
@@ -95,9 +95,10 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
     let config = context.named_config()?;
     let configured = config.as_ref().map(|config| config.policy.directory.as_path());
     let directory = directory.as_deref().or(configured).unwrap_or(Path::new(DEFAULT_POLICY));
-    let ports = config.as_ref().map_or_else(Ports::unknown, ports_of);
+    let ports =
+        config.as_ref().map_or_else(Ports::unknown, |config| candidate::ports(&config.gateway));
     let (policy, image) = load(directory, &ports)?;
-    let memory = Memory::running(&image);
+    let mut memory = Memory::running(&image);
     for node in image.names.nodes() {
         memory.grant(node.slot, FOR_EVER);
     }
@@ -123,9 +124,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
         }
         (_, _, Some(from), Some(to), Some(application)) => {
             let question = Question::named(&policy, from, to, application)?;
-            let explanation = explain(&policy, &image.names, &memory, question, Ticks(START))?;
-            let nodes = [question.from, question.to].map(|id| policy.node(id));
-            let leased = nodes.iter().filter(|node| node.authentication.needs_lease());
+            let explanation = explain(&policy, &image.names, &mut memory, question, Ticks(START))?;
+            let nodes = [question.from, question.to].map(|whom| whom.node(&policy));
+            let leased = nodes.iter().flatten().filter(|node| node.authentication.needs_lease());
             let assumed_authenticated = leased.map(|node| node.name.to_string()).collect();
             context.answer(&Explained { explanation, assumed_authenticated }, render)
         }
@@ -203,11 +204,6 @@ fn load(directory: &Path, ports: &Ports) -> Result<(Policy, Image), Failure> {
         Ok(image) => Ok((policy, image)),
         Err(error) => Err(refused(Diagnostics::from(Diagnostic::from(error)))),
     }
-}
-
-fn ports_of(config: &Config) -> Ports {
-    let ports = config.gateway.ports();
-    Ports::paired(ports.map(|(index, port)| (port.name.clone(), Some(Gateway::peer(index)))))
 }
 
 fn unreadable(file: &Path, error: &io::Error) -> Failure {

@@ -1,6 +1,8 @@
 //! How much fits.
 
-use firewall_common::image::{IDENTITIES_PER_LINE, RULES_PER_LINE, SERVICE_LINES, SUBNETWORKS};
+use firewall_common::image::{
+    IDENTITIES_PER_LINE, ROUTERS_PER_SUBNETWORK, RULES_PER_LINE, SERVICE_LINES, SUBNETWORKS,
+};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::Policy;
@@ -54,7 +56,8 @@ pub(super) const ATTEMPTS: u32 = 8;
 /// looked at.
 pub fn lines_for(capacity: &Capacity) -> u32 {
     let last = ATTEMPTS - 1;
-    let nodes = capacity.nodes as usize;
+    let routers = (SUBNETWORKS as usize - 1) * ROUTERS_PER_SUBNETWORK;
+    let nodes = capacity.nodes as usize + routers;
     let entries = capacity.rule_entries() as usize;
     let identities = bucket_count(nodes, IDENTITIES_PER_LINE, IDENTITY_LOAD, last);
     let rules = bucket_count(entries, RULES_PER_LINE, RULE_LOAD, last);

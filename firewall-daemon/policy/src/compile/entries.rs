@@ -34,7 +34,9 @@ pub(super) fn expand(
                 for &service in &numbers {
                     table.add(from, to, service)?;
                 }
-                table.connect(from, to)?;
+                if !policy.is_routed() {
+                    table.connect(from, to)?;
+                }
             }
             for &routers in &to.routers {
                 table.connect(from, routers)?;
@@ -76,8 +78,12 @@ impl End {
                 self.selectors.extend(classes.declared(*id).iter().map(class));
             }
             model::Selector::Any(id) => self.selectors.push(Selector::any(slot(id))),
+            model::Selector::Gateway => self.selectors.push(Selector::GATEWAY),
         }
-        let id = policy.subnetwork_of(selector);
+        // Neighbours of a router speak with it, not with each other.
+        let Some(id) = policy.subnetwork_of(selector).filter(|_| !policy.is_routed()) else {
+            return;
+        };
         let routers = Selector::routers(slot(&id));
         if !policy.subnetwork(id).routers.is_empty() && !self.routers.contains(&routers) {
             self.routers.push(routers);

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use firewall_common::flow::Sender;
+use firewall_common::tables::Way;
 use firewall_common::{Addr, DropReason, NodeSlot, Note, Port, Ticks, Verdict, decide};
 use serde::Serialize;
 
@@ -37,16 +38,11 @@ pub fn explain_frame(
     port: Port,
     now: Ticks,
 ) -> FrameExplanation {
-    let peers = (0..u16::try_from(policy.ports().len()).unwrap_or(u16::MAX)).map(Port);
-    let mut peers: Vec<Port> = peers.filter(|&peer| peer != port).collect();
-    if peers.is_empty() {
-        peers.push(NO_PEER);
-    }
     let mut note = Note::default();
     let mut decided = Err(DropReason::NoRoute);
-    for peer in peers {
+    for way in ways(policy, port) {
         let mut attempt = Note::default();
-        let result = decide(bytes, &memory.behind(port, peer), now, &mut attempt);
+        let result = decide(bytes, &memory.behind(port, way), now, &mut attempt);
         let is_telling = !matches!(
             (result, decided),
             (Err(DropReason::NoRoute | DropReason::UnknownDestination), Err(reason))
@@ -76,6 +72,20 @@ pub fn explain_frame(
     let (from, to) = note.nodes();
     let name = |slot| names.node(NodeSlot(slot)).map(|node| node.name.to_string());
     FrameExplanation { frame, outcome, from: name(from), to: name(to), sentence }
+}
+
+/// The ways on from that port.
+fn ways(policy: &Policy, port: Port) -> Vec<Way> {
+    if policy.is_routed() {
+        return vec![Way::Router];
+    }
+    let peers = (0..u16::try_from(policy.ports().len()).unwrap_or(u16::MAX)).map(Port);
+    let mut ways: Vec<Way> =
+        peers.filter(|&peer| peer != port).map(|peer| Way::Bridge { peer }).collect();
+    if ways.is_empty() {
+        ways.push(Way::Bridge { peer: NO_PEER });
+    }
+    ways
 }
 
 fn describe(note: &Note, bytes: &[u8]) -> String {

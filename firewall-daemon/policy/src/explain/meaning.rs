@@ -20,6 +20,10 @@ pub const fn passed(reason: PassReason) -> &'static str {
         PassReason::NeighbourDiscovery => {
             "It asks for, or tells, the MAC of a node that a rule connects."
         }
+        PassReason::Kernel => {
+            "It belongs to a connection that a rule allows; the gateway's kernel forwards it, or \
+             answers that it is too big or has come too far."
+        }
     }
 }
 
@@ -145,5 +149,10 @@ pub const fn meaning(reason: DropReason) -> &'static str {
             "The outgoing port could not take the frame; `cordon status` shows whether it is up."
         }
         DropReason::NotArmed => "No policy is active yet, so nothing passes.",
+        DropReason::Egress => {
+            "The gateway's own kernel wanted to send this out of a port, and neither a live \
+             connection nor a rule for `gateway` explains it; look what on the gateway, or behind \
+             its other interfaces, sends it."
+        }
     }
 }

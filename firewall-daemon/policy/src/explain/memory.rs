@@ -1,15 +1,19 @@
 //! The kernel's tables in host memory: the same bytes, asked by the same decision.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use firewall_common::abi::{Control, NodeState, Publication, Stop, SubnetworkState, Timeouts};
-use firewall_common::decide::Passage;
-use firewall_common::flow::{Flow, FlowKey, Phase};
+use firewall_common::abi::{
+    Attachment, Control, NodeState, PortState, Publication, Stop, SubnetworkState, Timeouts,
+};
+use firewall_common::decide::{Leaving, Passage, leave};
+use firewall_common::flow::{Flow, FlowKey, Phase, Sender};
 use firewall_common::image::{Line, SUBNETWORKS};
-use firewall_common::tables::Full;
+use firewall_common::tables::{Full, Route, Way};
+use firewall_common::word::Word64;
 use firewall_common::{
-    DropReason, Generation, NodeSlot, Note, Port, SubnetworkSlot, Tables, Ticks, decide,
+    Addr, DropReason, Generation, Mac, NodeSlot, Note, Port, SubnetworkSlot, Tables, Ticks, Vlan,
+    decide,
 };
 
 use crate::compile::Image;
@@ -45,9 +49,22 @@ pub struct Memory {
     established: FlowTable,
     half_open: FlowTable,
     timeouts: Timeouts,
+    surroundings: Surroundings,
+}
+
+/// What a router's kernel knows of its surroundings.
+#[derive(Debug, Default)]
+struct Surroundings {
+    local: HashSet<Addr>,
+    ports: HashMap<Port, PortState>,
+    routes: HashMap<Addr, Route>,
 }
 
 impl Memory {
+    /// The MAC of a port, unless it is told another, and of a next hop.
+    pub const MAC: Mac = Mac([2, 0, 0, 0, 0, 0xfe]);
+    const MTU: u64 = 1500;
+
     /// As after loading: not armed, nothing known.
     pub fn new(sizes: &Sizes) -> Self {
         let Sizes { flows, half_open, timeouts } = *sizes;
@@ -59,7 +76,24 @@ impl Memory {
             established: FlowTable::new(flows, WhenFull::Refuse),
             half_open: FlowTable::new(half_open, WhenFull::Evict),
             timeouts,
+            surroundings: Surroundings::default(),
         }
+    }
+
+    /// Gives the gateway an address of its own.
+    pub fn add_local(&mut self, address: Addr) {
+        self.surroundings.local.insert(address);
+    }
+
+    /// Says what a port's MAC and MTU are.
+    pub fn set_port(&mut self, port: Port, mac: Mac, mtu: u64) {
+        let state = PortState { mac: Word64::new(mac.word()), mtu: Word64::new(mtu) };
+        self.surroundings.ports.insert(port, state);
+    }
+
+    /// Says what the kernel's routes say of a destination. Otherwise they lead to [`Memory::MAC`].
+    pub fn set_route(&mut self, destination: Addr, route: Route) {
+        self.surroundings.routes.insert(destination, route);
     }
 
     /// With an image published.
@@ -145,11 +179,11 @@ impl Memory {
     }
 
     /// The tables as the program of one port sees them.
-    pub const fn behind(&self, port: Port, peer: Port) -> Behind<'_> {
-        Behind { memory: self, port, peer }
+    pub const fn behind(&self, port: Port, way: Way) -> Behind<'_> {
+        Behind { memory: self, port, way }
     }
 
-    /// Decides over a frame that comes in on `port` and would leave by `peer`.
+    /// Decides over a frame that comes in on `port`.
     ///
     /// # Errors
     /// Why it is dropped.
@@ -157,10 +191,24 @@ impl Memory {
         &self,
         frame: &[u8],
         port: Port,
-        peer: Port,
+        way: Way,
         now: Ticks,
     ) -> Result<Passage, DropReason> {
-        decide(frame, &self.behind(port, peer), now, &mut Note::default())
+        decide(frame, &self.behind(port, way), now, &mut Note::default())
+    }
+
+    /// Decides over a frame that the gateway's kernel sends.
+    ///
+    /// # Errors
+    /// Why it is dropped.
+    pub fn leave(
+        &self,
+        frame: &[u8],
+        leaving: Leaving,
+        way: Way,
+        now: Ticks,
+    ) -> Result<Passage, DropReason> {
+        leave(frame, &self.behind(Port::GATEWAY, way), now, &mut Note::default(), leaving)
     }
 
     fn set_publication(&self, publication: Publication) {
@@ -177,7 +225,7 @@ const fn next(generation: Generation) -> Generation {
 pub struct Behind<'m> {
     memory: &'m Memory,
     port: Port,
-    peer: Port,
+    way: Way,
 }
 
 impl Tables for Behind<'_> {
@@ -185,8 +233,27 @@ impl Tables for Behind<'_> {
         self.port
     }
 
-    fn peer(&self) -> Port {
-        self.peer
+    fn way(&self) -> Way {
+        self.way
+    }
+
+    fn port_state(&self, port: Port) -> Option<&PortState> {
+        static DEFAULT: PortState =
+            PortState { mac: Word64::new(Memory::MAC.word()), mtu: Word64::new(Memory::MTU) };
+        Some(self.memory.surroundings.ports.get(&port).unwrap_or(&DEFAULT))
+    }
+
+    fn is_local(&self, address: &Addr) -> bool {
+        self.memory.surroundings.local.contains(address)
+    }
+
+    fn route(&self, note: &Note, sender: Sender, _from: Vlan, _to: Attachment) -> Route {
+        let destination = match sender {
+            Sender::Low => note.key.high,
+            Sender::High => note.key.low,
+        };
+        let known = self.memory.surroundings.routes.get(&destination);
+        known.copied().unwrap_or(Route::Hop(Memory::MAC.into()))
     }
 
     fn timeouts(&self) -> Timeouts {

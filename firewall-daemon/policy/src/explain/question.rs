@@ -2,16 +2,43 @@
 
 use firewall_common::Port;
 
-use crate::model::{ApplicationId, NodeId, Policy};
+use crate::model::{ApplicationId, GATEWAY, Node, NodeId, Policy};
 use crate::suggest::did_you_mean;
+
+/// One end of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// A declared node.
+    Node(NodeId),
+    /// The gateway itself, a router.
+    Gateway,
+}
+
+impl Whom {
+    /// Its name in the policy.
+    pub fn name(self, policy: &Policy) -> &str {
+        match self {
+            Self::Node(id) => &policy.node(id).name,
+            Self::Gateway => GATEWAY,
+        }
+    }
+
+    /// The node, unless it is the gateway.
+    pub fn node(self, policy: &Policy) -> Option<&Node> {
+        match self {
+            Self::Node(id) => Some(policy.node(id)),
+            Self::Gateway => None,
+        }
+    }
+}
 
 /// Who opens which application to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
     /// Who opens.
-    pub from: NodeId,
+    pub from: Whom,
     /// To whom.
-    pub to: NodeId,
+    pub to: Whom,
     /// What.
     pub application: ApplicationId,
 }
@@ -70,7 +97,11 @@ impl Question {
     ) -> Result<Self, ExplainError> {
         let node = |name: &str| {
             let names = policy.nodes().iter().map(|node| &*node.name);
-            policy.node_named(name).ok_or_else(|| unknown("node", name, names))
+            match policy.node_named(name) {
+                Some(id) => Ok(Whom::Node(id)),
+                None if name == GATEWAY && policy.is_routed() => Ok(Whom::Gateway),
+                None => Err(unknown("node", name, names)),
+            }
         };
         let names = policy.applications().iter().map(|application| &*application.name);
         Ok(Self {

@@ -53,9 +53,9 @@ fn gateway() -> (Policy, Image) {
 
 fn sentences(from: &str, to: &str, application: &str) -> Vec<String> {
     let (policy, image) = gateway();
-    let memory = Memory::running(&image);
+    let mut memory = Memory::running(&image);
     let question = Question::named(&policy, from, to, application).unwrap();
-    let explained = explain(&policy, &image.names, &memory, question, Ticks(1)).unwrap();
+    let explained = explain(&policy, &image.names, &mut memory, question, Ticks(1)).unwrap();
     explained.answers.into_iter().map(|answer| answer.sentence).collect()
 }
 
@@ -104,8 +104,8 @@ fn a_question_that_cannot_be_asked_says_why() {
     assert_eq!(error.to_string(), "the policy has no node `ct1`");
     assert!(error.help().unwrap().contains("ct-1"));
     let question = Question::named(&policy, "v6", "pacs", "dicom").unwrap();
-    let memory = Memory::running(&image);
-    let error = explain(&policy, &image.names, &memory, question, Ticks(1)).unwrap_err();
+    let mut memory = Memory::running(&image);
+    let error = explain(&policy, &image.names, &mut memory, question, Ticks(1)).unwrap_err();
     assert_eq!(error.to_string(), "`v6` and `pacs` have no address family in common");
     assert!(port_named(&policy, "insde").unwrap_err().help().unwrap().contains("inside"));
 }
@@ -113,9 +113,11 @@ fn a_question_that_cannot_be_asked_says_why() {
 #[test]
 fn frames_of_a_capture_build_on_each_other() {
     let (policy, image) = gateway();
-    let memory = Memory::running(&image);
+    let mut memory = Memory::running(&image);
     let node = |name| policy.node(policy.node_named(name).unwrap());
-    let [ct, pacs] = ["ct-1", "pacs"].map(|name| end(&policy, node(name), Family::Ipv4).unwrap());
+    let [ct, pacs] = ["ct-1", "pacs"].map(|name| {
+        end(&policy, Whom::Node(policy.node_named(name).unwrap()), Family::Ipv4).unwrap()
+    });
     let told = |frame: Vec<u8>, port| {
         explain_frame(&policy, &image.names, &memory, &frame, port, Ticks(1)).sentence
     };

@@ -56,6 +56,7 @@ impl Policy {
             Selector::Declared(subnetwork) | Selector::Any(subnetwork) => {
                 node.subnetwork == *subnetwork
             }
+            Selector::Gateway => false,
         }
     }
 

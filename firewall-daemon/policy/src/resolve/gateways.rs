@@ -6,11 +6,15 @@ use crate::model::{Gateway, Policy, SubnetworkId};
 /// One for each subnetwork. Where it cannot be told, the nodes must be told by other means, and a
 /// warning says so.
 pub(super) fn find(policy: &Policy, found: &mut Vec<Diagnostic>) -> Vec<Gateway> {
+    if policy.is_routed() {
+        // Each asks the gateway itself.
+        return vec![Gateway::None; policy.subnetworks().len()];
+    }
     let mut routers: Vec<Vec<SubnetworkId>> = vec![Vec::new(); policy.subnetworks().len()];
     for rule in policy.rules() {
         let ends = |selectors: &[_]| {
             let mut ends: Vec<SubnetworkId> =
-                selectors.iter().map(|selector| policy.subnetwork_of(selector)).collect();
+                selectors.iter().filter_map(|selector| policy.subnetwork_of(selector)).collect();
             ends.sort_unstable();
             ends.dedup();
             ends

@@ -1,6 +1,7 @@
 //! Networks that have addresses in common.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use firewall_common::image::ANY_PREFIX_LENGTHS;
@@ -49,6 +50,26 @@ impl Resolver<'_> {
         }
     }
 
+    /// A router knows a network once; one within another is told from it by its longer prefix.
+    pub(super) fn check_repeats(&mut self) {
+        let mut known: HashMap<IpNet, Written> = HashMap::new();
+        for written in self.networks.clone() {
+            let Some(first) = known.insert(written.network, written) else { continue };
+            if first.subnetwork == written.subnetwork
+                || (first.port, first.vlan) == (written.port, written.vlan)
+            {
+                continue;
+            }
+            let name = &self.subnetworks[first.subnetwork.index()].name;
+            let message = format!("{} is a network of `{name}` already", written.network);
+            self.report(
+                Diagnostic::at(Code::OverlappingSubnetworks, written.span, message)
+                    .related(first.span, "here")
+                    .help("a router has one way to a network: give one of them another"),
+            );
+        }
+    }
+
     /// An undeclared address is known by its port and network alone.
     pub(super) fn check_any(&mut self) {
         let selected = |written: &&Written| {
@@ -68,6 +89,9 @@ impl Resolver<'_> {
             );
             let help = format!("a lookup tries at most {ANY_PREFIX_LENGTHS}: name nodes instead");
             self.report(Diagnostic::at(Code::TooManyPrefixLengths, last, message).help(help));
+        }
+        if self.ports.is_routed(false) {
+            return;
         }
         for (outer, inner) in nested(networks, |written| written.port) {
             // On one VLAN they overlap anyway, and that has been said.

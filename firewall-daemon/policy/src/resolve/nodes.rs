@@ -10,7 +10,7 @@ use firewall_common::{Addr, Mac};
 
 use super::{Resolver, What, inventory, owned, values};
 use crate::diagnostic::{Code, Diagnostic, Span, quote};
-use crate::model::{Authentication, Node, SubnetworkId};
+use crate::model::{Authentication, GATEWAY, Node, SubnetworkId};
 use crate::spec::{NodeSpec, Text};
 
 /// Which node an address belongs to, and where that is said.
@@ -33,6 +33,13 @@ impl<'s> Resolver<'s> {
         self.accept(Code::InvalidName, name.span, values::name(&name.value));
         let index = self.nodes.len();
         self.define(What::Node, index, name);
+        if name.value == GATEWAY && self.ports.is_routed(false) {
+            let message = "`gateway` is the gateway itself, and needs no declaration";
+            self.report(
+                Diagnostic::at(Code::DuplicateName, name.span, message)
+                    .help("give the node another name"),
+            );
+        }
         let subnetwork = spec.subnetwork.as_ref().and_then(|text| {
             self.look_up(What::Subnetwork, &text.value, text.span).map(SubnetworkId)
         });

@@ -77,6 +77,23 @@ impl<'s> PortNames<'s> {
         }
     }
 
+    /// Whether the gateway may be a router, with addresses of its own.
+    pub(super) fn may_be_routed(&self) -> bool {
+        match self.ways {
+            Ways::Unknown | Ways::Routed => true,
+            Ways::Paired(_) => false,
+        }
+    }
+
+    /// Whether it is one; where that is not known, what only a router can do tells.
+    pub(super) fn is_routed(&self, does_what_routers_do: bool) -> bool {
+        match self.ways {
+            Ways::Unknown => does_what_routers_do,
+            Ways::Routed => true,
+            Ways::Paired(_) => false,
+        }
+    }
+
     pub(super) fn names(&self) -> &[&'s str] {
         &self.names
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::{Resolver, What, owned, values};
 use crate::diagnostic::{Code, Diagnostic, Span, quote};
-use crate::model::{ApplicationId, Expectation, Expected, NodeId, Rule, Selector, SubnetworkId};
+use crate::model::{
+    ApplicationId, Expectation, Expected, GATEWAY, NodeId, Rule, Selector, SubnetworkId,
+};
 use crate::spec::{ExpectationSpec, RuleSpec, Text, Texts};
 use crate::suggest::did_you_mean;
 
@@ -24,6 +26,13 @@ impl<'s> Resolver<'s> {
         let (to, receivers) = self.selectors(to.as_ref());
         self.warn_of_any_source(spec);
         self.check_ways(&senders, &receivers);
+        if from.contains(&Selector::Gateway) && to.contains(&Selector::Gateway) {
+            let message = "both ends are the gateway itself";
+            self.report(
+                Diagnostic::at(Code::WithinSubnetwork, *span, message)
+                    .help("what the gateway says to itself does not leave it"),
+            );
+        }
         let mut ids = Vec::new();
         for text in self.distinct(applications.as_ref()) {
             ids.extend(self.application_id(text));
@@ -93,6 +102,7 @@ impl<'s> Resolver<'s> {
                 Selector::Role(subnetwork, _)
                 | Selector::Declared(subnetwork)
                 | Selector::Any(subnetwork) => Some(*subnetwork),
+                Selector::Gateway => None,
             };
             if let Some(subnetwork) = subnetwork
                 && !ends.iter().any(|(known, _)| *known == subnetwork)
@@ -108,6 +118,9 @@ impl<'s> Resolver<'s> {
     fn single(&mut self, text: &'s Text<'s>) -> Option<Selector> {
         let name = &*text.value;
         let is_known = |what| self.names.of(what).contains_key(name);
+        if name == GATEWAY && !is_known(What::Node) {
+            return self.gateway(text);
+        }
         if !is_known(What::Node) && is_known(What::Subnetwork) {
             let message = format!("{} is a subnetwork, not a node", quote(name));
             self.report(
@@ -117,6 +130,20 @@ impl<'s> Resolver<'s> {
             return None;
         }
         self.node_id(text).map(Selector::Node)
+    }
+
+    /// `gateway`, unless a node has that name.
+    fn gateway(&mut self, text: &Text<'_>) -> Option<Selector> {
+        if self.ports.may_be_routed() {
+            self.is_gateway_named = true;
+            return Some(Selector::Gateway);
+        }
+        let message = "the gateway is a bridge and has no address: nothing can speak with it";
+        self.report(
+            Diagnostic::at(Code::UnknownNode, text.span, message)
+                .help("only with `mode = \"router\"` can a rule name `gateway`"),
+        );
+        None
     }
 
     /// `SUBNETWORK/ROLE`, `SUBNETWORK/*` or `SUBNETWORK/any`
@@ -205,6 +232,7 @@ impl<'s> Resolver<'s> {
                     (subnetwork.name.clone(), subnetwork.port)
                 });
                 if from == to || self.ports.connects(one.1, other.1) {
+                    self.is_turning |= from != to && one.1 == other.1;
                     continue;
                 }
                 let message = format!("there is no way from `{}` to `{}`", one.0, other.0);

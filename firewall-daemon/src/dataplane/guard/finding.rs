@@ -23,14 +23,22 @@ pub enum Finding {
         now: u32,
     },
     /// The link holds no interface any more, though the interface is still there.
-    Detached,
+    Detached {
+        /// Where.
+        place: Place,
+    },
     /// The link runs another program.
     Replaced {
+        /// Where.
+        place: Place,
         /// That program's number.
         program: u32,
     },
     /// The pinned link is missing, or another one's.
-    LinkPin,
+    LinkPin {
+        /// Where.
+        place: Place,
+    },
     /// Frames for the interface go elsewhere, or nowhere.
     WayOut {
         /// The interface and the program behind it that the map names.
@@ -85,11 +93,19 @@ impl Finding {
             Self::Recreated { before, now } => {
                 format!("{interface} was made again (index {now}, before {before})")
             }
-            Self::Detached => format!("somebody took the program away from {interface}"),
-            Self::Replaced { program } => {
-                format!("somebody put program {program} in the place of ours on {interface}")
+            Self::Detached { place } => {
+                format!("somebody took {} away from {interface}", place.program())
             }
-            Self::LinkPin => format!("the pin of {interface}'s link was gone or another's"),
+            Self::Replaced { place, program } => format!(
+                "somebody put program {program} in the place of {} on {interface}",
+                place.ours()
+            ),
+            Self::LinkPin { place: Place::Ingress } => {
+                format!("the pin of {interface}'s link was gone or another's")
+            }
+            Self::LinkPin { place: Place::Egress } => {
+                format!("the pin of {interface}'s egress guard was gone or another's")
+            }
             Self::WayOut { found: None } => format!("frames for {interface} had no way out"),
             Self::WayOut { found: Some([index, 0]) } => {
                 format!("frames for {interface} went to the interface with index {index}")
@@ -129,15 +145,42 @@ impl Finding {
     }
 }
 
+/// What a program of ours decides over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// What comes in on a port.
+    Ingress,
+    /// What the gateway's kernel sends out of it.
+    Egress,
+}
+
+impl Place {
+    const ALL: [Self; 2] = [Self::Ingress, Self::Egress];
+
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Ingress => "the program",
+            Self::Egress => "the egress guard",
+        }
+    }
+
+    const fn ours(self) -> &'static str {
+        match self {
+            Self::Ingress => "ours",
+            Self::Egress => "the egress guard",
+        }
+    }
+}
+
 /// A port as it was armed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted<'a> {
-    /// The link, its program and its interface.
-    pub(super) link: LinkInfo,
-    /// The program.
-    pub(super) program: &'a Program,
+    /// The links with their programs and interface, and the programs; by [`Place`].
+    pub(super) hooks: [(LinkInfo, &'a Program); 2],
     /// The maps that the daemon writes and every program reads.
     pub(super) maps: &'a [u32],
+    /// The interface takes frames for every MAC, as a bridge must.
+    pub(super) promiscuous: bool,
 }
 
 /// A program, so that another one is told apart.
@@ -156,14 +199,21 @@ pub(in crate::dataplane) struct Program {
 pub(super) struct Seen {
     /// The interface of that name.
     pub(super) interface: Option<Device>,
+    /// Where our programs are; by [`Place`].
+    pub(super) hooks: [Hook; 2],
+    /// The entry of the map of ways out.
+    pub(super) way_out: Option<[u32; 2]>,
+}
+
+/// Where a program of ours is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hook {
     /// The link that the daemon holds.
     pub(super) link: LinkInfo,
     /// What is pinned in its place.
     pub(super) pinned: Option<LinkInfo>,
     /// The program that the daemon holds.
     pub(super) program: Program,
-    /// The entry of the map of ways out.
-    pub(super) way_out: Option<[u32; 2]>,
 }
 
 /// An interface as it is.
@@ -176,15 +226,20 @@ pub(super) struct Device {
 
 /// What is wrong with a port, in the order in which it is mended.
 pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
-    let Seen { interface, link, pinned, program, way_out } = seen;
+    let Seen { interface, hooks, way_out } = seen;
     let mut found = Vec::new();
-    if pinned.is_none_or(|pinned| !pinned.is_same(link)) {
-        found.push(Finding::LinkPin);
+    let hooks = || hooks.iter().zip(&wanted.hooks).zip(Place::ALL);
+    for ((Hook { link, pinned, program }, (_, ours)), place) in hooks() {
+        if pinned.is_none_or(|pinned| !pinned.is_same(link)) {
+            found.push(Finding::LinkPin { place });
+        }
+        let reads_ours = wanted.maps.iter().all(|map| program.maps.contains(map));
+        if program != *ours || !reads_ours {
+            found.push(Finding::OtherMaps);
+        }
     }
-    let reads_ours = wanted.maps.iter().all(|map| program.maps.contains(map));
-    if program != wanted.program || !reads_ours {
-        found.push(Finding::OtherMaps);
-    }
+    let [Hook { link, .. }, _] = &seen.hooks;
+    let [(armed, _), _] = wanted.hooks;
     let Some(Device { index, stripping, switches }) = *interface else {
         found.push(match link.interface {
             0 => Finding::Missing,
@@ -193,14 +248,16 @@ pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
         return found;
     };
     // What arming it again mends is not wrong besides.
-    if index != wanted.link.interface {
-        found.push(Finding::Recreated { before: wanted.link.interface, now: index });
+    if index != armed.interface {
+        found.push(Finding::Recreated { before: armed.interface, now: index });
         return found;
     }
-    if link.interface != index {
-        found.push(Finding::Detached);
-    } else if link.program != wanted.link.program {
-        found.push(Finding::Replaced { program: link.program });
+    for ((Hook { link, .. }, (armed, _)), place) in hooks() {
+        if link.interface != index {
+            found.push(Finding::Detached { place });
+        } else if link.program != armed.program {
+            found.push(Finding::Replaced { place, program: link.program });
+        }
     }
     if *way_out != Some([index, 0]) {
         found.push(Finding::WayOut { found: *way_out });
@@ -211,8 +268,10 @@ pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
     }
     match switches {
         Switches { up: false, .. } => found.push(Finding::Down),
-        Switches { up: true, promiscuous: false } => found.push(Finding::NotPromiscuous),
-        Switches { up: true, promiscuous: true } => {}
+        Switches { up: true, promiscuous: false } if wanted.promiscuous => {
+            found.push(Finding::NotPromiscuous);
+        }
+        Switches { up: true, .. } => {}
     }
     found
 }
@@ -244,19 +303,23 @@ mod tests {
 
     fn sound() -> Seen {
         let switches = Switches { up: true, promiscuous: true };
+        let hook = || Hook { link: link(4, 30), pinned: Some(link(4, 30)), program: program() };
         Seen {
             interface: Some(Device { index: 4, stripping: VlanStripping::Off, switches }),
-            link: link(4, 30),
-            pinned: Some(link(4, 30)),
-            program: program(),
+            hooks: [hook(), hook()],
             way_out: Some([4, 0]),
         }
+    }
+
+    fn wanted<'a>(program: &'a Program, maps: &'a [u32]) -> Wanted<'a> {
+        let hooks = [(link(4, 30), program), (link(4, 30), program)];
+        Wanted { hooks, maps, promiscuous: true }
     }
 
     fn found(edit: impl FnOnce(&mut Seen)) -> Vec<Finding> {
         let mut seen = sound();
         edit(&mut seen);
-        of_port(&Wanted { link: link(4, 30), program: &program(), maps: &[1, 3] }, &seen)
+        of_port(&wanted(&program(), &[1, 3]), &seen)
     }
 
     fn device(seen: &mut Seen) -> &mut Device {
@@ -272,48 +335,52 @@ mod tests {
     #[test]
     fn what_somebody_changed_is_found_and_nothing_else() {
         let stripping = VlanStripping::On;
-        let other = |id| Program { id, ..program() };
-        let maps = vec![1, 2];
         assert_eq!(found(|seen| device(seen).stripping = stripping), [Finding::VlanStripping]);
         assert_eq!(found(|seen| device(seen).switches.up = false), [Finding::Down]);
         let deaf = |seen: &mut Seen| device(seen).switches.promiscuous = false;
         assert_eq!(found(deaf), [Finding::NotPromiscuous]);
-        assert_eq!(found(|seen| seen.pinned = None), [Finding::LinkPin]);
         let mut foreign = link(4, 30);
         foreign.id = 10;
-        assert_eq!(found(|seen| seen.pinned = Some(foreign)), [Finding::LinkPin]);
+        for (hook, place) in [(0, Place::Ingress), (1, Place::Egress)] {
+            let pin = |pinned| found(|seen| seen.hooks[hook].pinned = pinned);
+            assert_eq!(pin(None), [Finding::LinkPin { place }]);
+            assert_eq!(pin(Some(foreign)), [Finding::LinkPin { place }]);
+            let edit = |edit: fn(&mut Hook)| found(|seen| edit(&mut seen.hooks[hook]));
+            assert_eq!(edit(|hook| hook.program.id = 31), [Finding::OtherMaps]);
+            assert_eq!(edit(|hook| hook.program.tag = [8; 8]), [Finding::OtherMaps]);
+            assert_eq!(edit(|hook| hook.program.maps = vec![1, 2]), [Finding::OtherMaps]);
+            let replaced = edit(|hook| {
+                hook.link.program = 77;
+                hook.pinned = Some(hook.link);
+            });
+            assert_eq!(replaced, [Finding::Replaced { place, program: 77 }]);
+            let detached = edit(|hook| {
+                hook.link.interface = 0;
+                hook.pinned = Some(hook.link);
+            });
+            assert_eq!(detached, [Finding::Detached { place }]);
+        }
         assert_eq!(found(|seen| seen.way_out = None), [Finding::WayOut { found: None }]);
         for way_out in [[5, 0], [4, 77]] {
             let expected = [Finding::WayOut { found: Some(way_out) }];
             assert_eq!(found(|seen| seen.way_out = Some(way_out)), expected);
         }
-        assert_eq!(found(|seen| seen.program = other(31)), [Finding::OtherMaps]);
-        assert_eq!(found(|seen| seen.program.tag = [8; 8]), [Finding::OtherMaps]);
-        assert_eq!(found(|seen| seen.program.maps = maps), [Finding::OtherMaps]);
-        let replaced = |seen: &mut Seen| {
-            seen.link.program = 77;
-            seen.pinned = Some(seen.link);
-        };
-        assert_eq!(found(replaced), [Finding::Replaced { program: 77 }]);
-        let detached = |seen: &mut Seen| {
-            seen.link.interface = 0;
-            seen.pinned = Some(seen.link);
-        };
-        assert_eq!(found(detached), [Finding::Detached]);
     }
 
     #[test]
     fn a_program_that_never_used_our_maps_is_found() {
         let (seen, own) = (sound(), program());
-        let wanted = Wanted { link: link(4, 30), program: &own, maps: &[1, 4] };
-        assert_eq!(of_port(&wanted, &seen), [Finding::OtherMaps]);
+        let found = of_port(&wanted(&own, &[1, 4]), &seen);
+        assert_eq!(found, [Finding::OtherMaps, Finding::OtherMaps]);
     }
 
     #[test]
     fn an_interface_that_is_gone_or_made_again_is_one_finding() {
         let gone = |seen: &mut Seen| {
-            seen.link.interface = 0;
-            seen.pinned = Some(seen.link);
+            for hook in &mut seen.hooks {
+                hook.link.interface = 0;
+                hook.pinned = Some(hook.link);
+            }
             seen.way_out = None;
             seen.interface = None;
         };

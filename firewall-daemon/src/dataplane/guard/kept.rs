@@ -9,27 +9,48 @@ use firewall_common::image::Line;
 
 use super::digest::Key;
 use super::finding::Program;
+use crate::config::Xdp;
+use crate::dataplane::load::Loaded;
 use crate::dataplane::maps::Sizes;
+use crate::dataplane::pins::Pins;
 use crate::dataplane::sys::{self, LinkInfo, MapInfo};
 
-/// A port's link and program, as they were attached.
+/// A port's links and programs, as they were attached: of what comes in, and of what leaves.
 pub(in crate::dataplane) struct Armed {
+    pub(super) hooks: [Held; 2],
+}
+
+/// A link and its program.
+pub(super) struct Held {
     pub(super) link: OwnedFd,
     pub(super) wanted: LinkInfo,
     pub(super) program: Program,
 }
 
 impl Armed {
-    /// What was just attached and pinned there.
-    pub(in crate::dataplane) fn new(pin: &Path, program: &OwnedFd) -> io::Result<Self> {
-        let link = sys::open_pin(pin)?;
-        let wanted = sys::link_info(link.as_fd())?;
-        Ok(Self { link, wanted, program: identify(program)? })
+    /// What was just attached and pinned.
+    pub(in crate::dataplane) fn new(
+        pins: &Pins,
+        port: &str,
+        xdp: Xdp,
+        programs: &Loaded,
+    ) -> io::Result<Self> {
+        let ingress = Held::new(&pins.link(port, xdp), &programs.cordon)?;
+        let egress = Held::new(&pins.egress_link(port), &programs.guard)?;
+        Ok(Self { hooks: [ingress, egress] })
     }
 
     /// The index of its interface.
     pub(in crate::dataplane) fn interface(&self) -> u32 {
-        self.wanted.interface
+        self.hooks[0].wanted.interface
+    }
+}
+
+impl Held {
+    fn new(pin: &Path, program: &OwnedFd) -> io::Result<Self> {
+        let link = sys::open_pin(pin)?;
+        let wanted = sys::link_info(link.as_fd())?;
+        Ok(Self { link, wanted, program: identify(program)? })
     }
 }
 

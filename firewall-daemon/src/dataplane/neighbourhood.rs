@@ -1,0 +1,176 @@
+//! What a router's program must know of the kernel it stands beside: the gateway's own addresses,
+//! the ports' MACs and MTUs, and which interface stands for which port and tag.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::hash::Hash;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use firewall_common::abi::{Attachment, PortState};
+use firewall_common::{Addr, Port, Vlan};
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
+
+use super::GuardedPort;
+use super::interface::Interface;
+use super::maps::Maps;
+use super::sys::{self, Cursor};
+
+/// Compares what is there with what the program knows, and tells it the difference; whether there
+/// was one.
+pub fn survey(maps: &Maps, ports: &[GuardedPort]) -> io::Result<bool> {
+    let vlans = vlan_devices()?;
+    let mut attachments = HashMap::new();
+    let mut is_changed = false;
+    for (index, port) in (0..).map(Port).zip(ports) {
+        let interface = Interface::new(&port.interface);
+        // One that is away keeps what is known of it, and carries nothing.
+        let (Some(number), Ok(mac), Ok(mtu)) =
+            (interface.index(), interface.mac(), interface.mtu())
+        else {
+            continue;
+        };
+        attachments.insert(Attachment::new(index, Vlan::UNTAGGED), number);
+        let mut shortest = mtu;
+        for VlanDevice { name, vlan, .. } in
+            vlans.iter().filter(|device| device.beneath == port.interface)
+        {
+            let device = Interface::new(name);
+            let (Some(number), Ok(mtu)) = (device.index(), device.mtu()) else { continue };
+            device.forward()?;
+            attachments.insert(Attachment::new(index, *vlan), number);
+            shortest = shortest.min(mtu);
+        }
+        if let Some(state) = maps.port_states.get(usize::from(index.0)) {
+            is_changed |= tell(state, mac.word(), u64::from(shortest));
+        }
+    }
+    let interfaces = attachments.iter().map(|(attachment, number)| (*number, *attachment));
+    let interfaces: HashMap<u32, Attachment> = interfaces.collect();
+    let local = addresses()?.into_iter().map(|address| (address, 1_u32)).collect();
+    // SAFETY: keys and values are those that `Sizes::shapes` gives the maps.
+    unsafe {
+        is_changed |= reconcile(maps.local.as_fd(), &local)?;
+        is_changed |= reconcile(maps.interfaces.as_fd(), &interfaces)?;
+        is_changed |= reconcile(maps.attachments.as_fd(), &attachments)?;
+    }
+    Ok(is_changed)
+}
+
+/// The gateway's own addresses, as the program knows them.
+pub fn local(maps: &Maps) -> io::Result<HashSet<Addr>> {
+    // SAFETY: as `Sizes::shapes` makes the map.
+    let known: HashMap<Addr, u32> = unsafe { contents(maps.local.as_fd()) }?;
+    Ok(known.into_keys().collect())
+}
+
+fn tell(state: &PortState, mac: u64, mtu: u64) -> bool {
+    let is_changed = state.mac.load() != mac || state.mtu.load() != mtu;
+    if is_changed {
+        state.mac.store(mac);
+        state.mtu.store(mtu);
+    }
+    is_changed
+}
+
+/// Every address of every interface: the kernel answers for all of them on each.
+fn addresses() -> io::Result<HashSet<Addr>> {
+    let addresses = getifaddrs()?.filter_map(|entry| entry.address);
+    Ok(addresses.filter_map(|address| addr(&address)).collect())
+}
+
+fn addr(address: &SockaddrStorage) -> Option<Addr> {
+    if let Some(four) = address.as_sockaddr_in() {
+        return Some(four.ip().into());
+    }
+    address.as_sockaddr_in6().map(|six| six.ip().into())
+}
+
+/// An 802.1Q device.
+#[derive(Debug, PartialEq, Eq)]
+struct VlanDevice {
+    name: String,
+    vlan: Vlan,
+    beneath: String,
+}
+
+/// `/proc/net/vlan/config` of the 8021q module; without the module there is none.
+fn vlan_devices() -> io::Result<Vec<VlanDevice>> {
+    match fs::read_to_string("/proc/net/vlan/config") {
+        Ok(text) => Ok(text.lines().filter_map(vlan_device).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// `eth1.120       | 120  | eth1`; the two lines above these do not look like it.
+fn vlan_device(line: &str) -> Option<VlanDevice> {
+    let mut fields = line.split('|').map(str::trim);
+    let (name, vlan, beneath) = (fields.next()?, fields.next()?, fields.next()?);
+    let vlan = Vlan(vlan.parse().ok()?);
+    Some(VlanDevice { name: name.to_owned(), vlan, beneath: beneath.to_owned() })
+}
+
+/// Makes a map hold what is wanted; whether it held anything else. What is new comes in before what
+/// is gone goes out.
+///
+/// # Safety
+/// `K` and `V` are as large as the map's key and value.
+unsafe fn reconcile<K, V>(map: BorrowedFd<'_>, wanted: &HashMap<K, V>) -> io::Result<bool>
+where
+    K: Copy + Default + Eq + Hash,
+    V: Copy + Default + PartialEq,
+{
+    // SAFETY: the caller's promise.
+    let known: HashMap<K, V> = unsafe { contents(map) }?;
+    let mut is_changed = false;
+    for (key, value) in wanted {
+        if known.get(key) != Some(value) {
+            // SAFETY: the caller's promise.
+            unsafe { sys::map_update(map, key, value) }?;
+            is_changed = true;
+        }
+    }
+    for key in known.keys().filter(|key| !wanted.contains_key(key)) {
+        // SAFETY: the caller's promise.
+        is_changed |= unsafe { sys::map_delete(map, key) }?;
+    }
+    Ok(is_changed)
+}
+
+/// # Safety
+/// `K` and `V` are as large as the map's key and value.
+unsafe fn contents<K, V>(map: BorrowedFd<'_>) -> io::Result<HashMap<K, V>>
+where
+    K: Copy + Default + Eq + Hash,
+    V: Copy + Default,
+{
+    let mut contents = HashMap::new();
+    let (mut keys, mut values) = (vec![K::default(); BATCH], vec![V::default(); BATCH]);
+    let mut cursor = Some(Cursor::default());
+    while let Some(from) = cursor {
+        // SAFETY: the caller's promise.
+        let (count, next) = unsafe { sys::map_lookup_batch(map, from, &mut keys, &mut values) }?;
+        contents.extend(keys.iter().copied().zip(values.iter().copied()).take(count));
+        cursor = next;
+    }
+    Ok(contents)
+}
+
+/// As many as the maps hold at most.
+const BATCH: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vlan_device_is_read_from_the_kernels_table() {
+        let text = "VLAN Dev name\t | VLAN ID\nName-Type: VLAN_NAME_TYPE_RAW_PLUS_VID_NO_PAD\n\
+                    eth1.120       | 120  | eth1\n";
+        let devices: Vec<_> = text.lines().filter_map(vlan_device).collect();
+        let (name, beneath) = ("eth1.120".to_owned(), "eth1".to_owned());
+        assert_eq!(devices, [VlanDevice { name, vlan: Vlan(120), beneath }]);
+    }
+}
