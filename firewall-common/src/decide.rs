@@ -66,8 +66,8 @@ where
     let (source, destination) = (network.source, network.destination);
     let transport = parse::transport(frame, network);
     let (source_port, destination_port, segment) = match transport {
-        Ok(Transport::Tcp { source, destination, flags, data }) => {
-            (source, destination, Some(Segment::Tcp { flags, data }))
+        Ok(Transport::Tcp { source, destination, segment }) => {
+            (source, destination, Some(Segment::Tcp(segment)))
         }
         Ok(Transport::Udp { source, destination }) => {
             (source, destination, Some(Segment::Datagram))
@@ -149,7 +149,7 @@ fn conversation<T: Tables + ?Sized>(
     }
     let state = flow.state();
     let from_initiator = state.initiator() == sender;
-    let advance = segment.advance(state, from_initiator)?;
+    let advance = flow.follow(state, sender, segment)?;
     let passage = Passage {
         reason: PassReason::Established,
         egress: flow.side(other(sender)).vlan(),
@@ -158,9 +158,12 @@ fn conversation<T: Tables + ?Sized>(
         to: if from_initiator { flow.subnetworks().1 } else { flow.subnetworks().0 },
     };
     match advance {
-        Advance::Keep(state) => {
-            flow.set_state(state);
-            flow.touch(note.moment.now, state.phase().timeout(&tables.timeouts()));
+        Advance::Keep(next) => {
+            // Another CPU may have moved it on since.
+            if next != state {
+                flow.set_state(next);
+            }
+            flow.touch(note.moment.now, next.phase().timeout(&tables.timeouts()));
         }
         Advance::Promote(state) => {
             if established {
@@ -204,6 +207,7 @@ fn open<T: Tables + ?Sized>(
     let state = State::new(phase, sender, grant.essential);
     let answer = unheard(&note.destination);
     note.flow.open(&grant, state, sender, [note.signature, answer]);
+    note.flow.begin_with(sender, segment);
     note.flow.touch(note.moment.now, phase.timeout(&tables.timeouts()));
     if tables.insert_half_open(&note.key, &note.flow).is_err() {
         return Err(DropReason::FlowTableFull);

@@ -1,6 +1,6 @@
 //! From bytes to headers. Each stage returns the value that the next one needs.
 
-use crate::flow::Signature;
+use crate::flow::{Scale, Signature, Tcp};
 use crate::frame::wire;
 use crate::{Addr, DropReason, Frame, Port, Vlan};
 
@@ -247,10 +247,8 @@ pub enum Transport {
         source: u16,
         /// Destination port, host order.
         destination: u16,
-        /// The flags' byte.
-        flags: u8,
-        /// Whether it carries data.
-        data: bool,
+        /// Where it stands in its connection.
+        segment: Tcp,
     },
     /// A UDP datagram.
     Udp {
@@ -300,23 +298,81 @@ fn tcp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, Dro
     let Some(header) = frame.load::<wire::Tcp>(network.payload) else {
         return Err(DropReason::Truncated);
     };
-    let wire::Tcp { source, destination, offset, flags, .. } = header;
+    let wire::Tcp { source, destination, sequence, acknowledgement, offset, flags, window } =
+        header;
     let (source, destination) = (u16::from_be(source), u16::from_be(destination));
     let header = (offset >> 4) as u32 * 4;
     let data = network.payload + header;
     if header < 20 || data > network.end || source == 0 || destination == 0 {
         return Err(DropReason::TransportHeader);
     }
-    let data = data < network.end;
+    let length = network.end - data;
     let plausible = match flags & (flag::SYN | flag::FIN | flag::RST | flag::ACK) {
-        flag::SYN | SYN_ACK => !data,
+        flag::SYN | SYN_ACK => length == 0,
         flag::ACK | FIN_ACK | flag::RST | RST_ACK => true,
         _ => false,
     };
     if !plausible || flags & flag::URG != 0 {
         return Err(DropReason::TcpFlags);
     }
-    Ok(Transport::Tcp { source, destination, flags, data })
+    let scale = if flags & flag::SYN == 0 {
+        Scale::NONE
+    } else {
+        frame.window_scale(network.payload + 20, data)?
+    };
+    let segment = Tcp {
+        flags,
+        length,
+        sequence: u32::from_be(sequence),
+        acknowledgement: u32::from_be(acknowledgement),
+        window: u16::from_be(window),
+        scale,
+    };
+    Ok(Transport::Tcp { source, destination, segment })
+}
+
+/// The window scale that the TCP options from `start` to `end` offer (RFC 9293, 3.1; RFC 7323, 2.2).
+#[inline(always)]
+pub fn window_scale<F: Frame + ?Sized>(
+    frame: &F,
+    start: u32,
+    end: u32,
+) -> Result<Scale, DropReason> {
+    const END: u8 = 0;
+    const NOTHING: u8 = 1;
+    const WINDOW_SCALE: u8 = 3;
+    let length = end - start;
+    let byte = |at: u32| match frame.load::<wire::Byte>(start + at - 1) {
+        Some(wire::Byte { value, .. }) if at < length => Ok(value),
+        Some(_) | None => Err(DropReason::TransportHeader),
+    };
+    let (mut scale, mut at) = (Scale::NONE, 0);
+    // A header has 40 bytes of options at most.
+    for _ in 0..40 {
+        // Whatever came before, the verifier takes this for any of 64 places and need not follow
+        // every way here.
+        at &= 63;
+        if at >= length {
+            break;
+        }
+        let kind = byte(at)?;
+        if kind == END {
+            break;
+        }
+        if kind == NOTHING {
+            at += 1;
+            continue;
+        }
+        let size = byte(at + 1)? as u32;
+        if size < 2 || at + size > length || kind == WINDOW_SCALE && size != 3 {
+            return Err(DropReason::TransportHeader);
+        }
+        if kind == WINDOW_SCALE {
+            scale = Scale::offered(byte(at + 2)?);
+        }
+        at += size;
+    }
+    Ok(scale)
 }
 
 const SYN_ACK: u8 = flag::SYN | flag::ACK;

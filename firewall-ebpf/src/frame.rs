@@ -4,8 +4,9 @@ use core::ptr;
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::programs::XdpContext;
-use firewall_common::Frame;
+use firewall_common::flow::Scale;
 use firewall_common::frame::wire::Wire;
+use firewall_common::{DropReason, Frame, parse};
 
 /// The frame that the kernel handed us.
 pub(crate) struct Packet {
@@ -54,5 +55,27 @@ impl Frame for Packet {
         }
         // SAFETY: the bytes of a T from `first` on lie before the packet's end, as just checked.
         Some(unsafe { T::read(first as *const u8) })
+    }
+
+    #[inline(always)]
+    fn window_scale(&self, start: u32, end: u32) -> Result<Scale, DropReason> {
+        let scale = cordon_window_scale(self.context, start as u64 | (end as u64) << 32);
+        if scale == MALFORMED {
+            return Err(DropReason::TransportHeader);
+        }
+        Ok(Scale::from_bits((scale & 15) as u32))
+    }
+}
+
+const MALFORMED: u64 = 16;
+
+/// A global function, as in `maps`: the walk over the options of a SYN, of every length and order.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn cordon_window_scale(context: *mut xdp_md, place: u64) -> u64 {
+    let (start, end) = (place as u32 & LONGEST, (place >> 32) as u32 & LONGEST);
+    match parse::window_scale(&Packet { context }, start, end) {
+        Ok(scale) => scale.bits() as u64,
+        Err(_) => MALFORMED,
     }
 }

@@ -96,7 +96,7 @@ fn a_frame_changes_its_tag_on_the_way_from_one_subnetwork_to_the_other() {
     for (ask, answer) in [
         (
             ipv4(NEAR.v4, FAR.v4) / tcp(40_000, 104).syn(),
-            ipv4(FAR.v4, NEAR.v4) / tcp(104, 40_000).syn().ack(),
+            ipv4(FAR.v4, NEAR.v4) / tcp(104, 40_000).syn().ack().ack_number(1),
         ),
         (
             ipv6(NEAR.v6, FAR.v6) / udp(40_000, 514) / payload(b"<13>a log"),
