@@ -16,3 +16,4 @@ mod neighbours;
 mod reasons;
 mod standing;
 mod tcp;
+mod windows;

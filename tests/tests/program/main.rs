@@ -25,6 +25,8 @@ mod neighbours;
 mod standing;
 #[path = "../decide/tcp.rs"]
 mod tcp;
+#[path = "../decide/windows.rs"]
+mod windows;
 
 mod differential;
 mod fixture;
