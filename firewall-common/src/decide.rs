@@ -67,7 +67,8 @@ where
     let transport = parse::transport(frame, network);
     let (source_port, destination_port, segment) = match transport {
         Ok(Transport::Tcp { source, destination, segment }) => {
-            (source, destination, Some(Segment::Tcp(segment)))
+            note.segment = segment;
+            (source, destination, Some(Segment::Tcp))
         }
         Ok(Transport::Udp { source, destination }) => {
             (source, destination, Some(Segment::Datagram))
@@ -149,7 +150,7 @@ fn conversation<T: Tables + ?Sized>(
     }
     let state = flow.state();
     let from_initiator = state.initiator() == sender;
-    let advance = flow.follow(state, sender, segment)?;
+    let advance = flow.follow(state, sender, segment, &note.segment)?;
     let passage = Passage {
         reason: PassReason::Established,
         egress: flow.side(other(sender)).vlan(),
@@ -202,12 +203,12 @@ fn open<T: Tables + ?Sized>(
     segment: Segment,
 ) -> Result<Passage, DropReason> {
     tables.consult(note, Question::flow(sender))?;
-    let phase = segment.opens()?;
+    let phase = segment.opens(&note.segment)?;
     let Note { grant, .. } = *note;
     let state = State::new(phase, sender, grant.essential);
     let answer = unheard(&note.destination);
     note.flow.open(&grant, state, sender, [note.signature, answer]);
-    note.flow.begin_with(sender, segment);
+    note.flow.begin_with(sender, segment, &note.segment);
     note.flow.touch(note.moment.now, phase.timeout(&tables.timeouts()));
     if tables.insert_half_open(&note.key, &note.flow).is_err() {
         return Err(DropReason::FlowTableFull);

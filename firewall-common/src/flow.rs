@@ -196,10 +196,10 @@ impl Flow {
 
     /// Sets the windows from the segment that opens it.
     #[inline(always)]
-    pub fn begin_with(&self, sender: Sender, segment: Segment) {
-        if let Segment::Tcp(segment) = segment {
-            self.begin(sender, &segment);
-            self.set_state(self.state().asked(segment.scale));
+    pub fn begin_with(&self, sender: Sender, segment: Segment, tcp: &Tcp) {
+        if segment == Segment::Tcp {
+            self.begin(sender, tcp);
+            self.set_state(self.state().asked(tcp.scale));
         }
     }
 
@@ -210,10 +210,11 @@ impl Flow {
         state: State,
         sender: Sender,
         segment: Segment,
+        tcp: &Tcp,
     ) -> Result<Advance, DropReason> {
         let initiator = state.initiator() == sender;
         match segment {
-            Segment::Tcp(segment) => connection::follow(self, state, sender, &segment),
+            Segment::Tcp => connection::follow(self, state, sender, tcp),
             Segment::Datagram => Ok(state::answered(state, initiator)),
             Segment::Echo { request } if request == initiator => {
                 Ok(state::answered(state, initiator))

@@ -232,8 +232,8 @@ pub enum Advance {
 /// What the transport layer says about one segment of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// TCP.
-    Tcp(Tcp),
+    /// TCP: a [`Tcp`] goes with it.
+    Tcp,
     /// UDP.
     Datagram,
     /// ICMP echo.
@@ -246,10 +246,10 @@ pub enum Segment {
 impl Segment {
     /// The phase of a flow that this segment opens, or why it cannot open one.
     #[inline(always)]
-    pub const fn opens(self) -> Result<Phase, DropReason> {
+    pub const fn opens(self, segment: &Tcp) -> Result<Phase, DropReason> {
         match self {
-            Self::Tcp(Tcp { flags, .. }) => {
-                if flags & (flag::SYN | flag::ACK | flag::RST | flag::FIN) == flag::SYN {
+            Self::Tcp => {
+                if segment.flags & (flag::SYN | flag::ACK | flag::RST | flag::FIN) == flag::SYN {
                     Ok(Phase::SynSent)
                 } else {
                     Err(DropReason::TcpState)

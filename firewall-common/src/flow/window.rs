@@ -5,7 +5,7 @@ use super::{Flow, Sender, State, index, other};
 use crate::parse::flag;
 
 /// What a TCP header says of its place in the connection, in host order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tcp {
     /// The flags' byte.
     pub flags: u8,
@@ -39,6 +39,12 @@ impl Tcp {
 /// How far the windows of one end are shifted (RFC 7323, 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scale(u8);
+
+impl Default for Scale {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
 
 impl Scale {
     /// Not offered.
