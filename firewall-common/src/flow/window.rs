@@ -146,8 +146,8 @@ const fn later(one: u32, another: u32) -> u32 {
     if is_not_after(one, another) { another } else { one }
 }
 
-/// How often a mark is tried to be moved. Every failure means that another CPU has moved the same
-/// mark meanwhile.
+/// How often a mark is tried to be moved. Every failure means that another CPU has handled another
+/// segment of the same end within some ten nanoseconds; cards keep a connection on one CPU.
 const TRIES: u32 = 4;
 
 impl Flow {
@@ -216,6 +216,66 @@ impl Flow {
                 return;
             }
             seen = Mark::decode(found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Phase, Segment};
+
+    fn data(sequence: u32, acknowledgement: u32) -> Tcp {
+        let (flags, window) = (flag::ACK, 1000);
+        Tcp { flags, length: 100, sequence, acknowledgement, window, scale: Scale::NONE }
+    }
+
+    /// A flow between two ends that have sent nothing but the SYN, 0 and 0.
+    fn established() -> (Flow, State) {
+        let (flow, low) = (Flow::default(), Sender::Low);
+        let state = State::new(Phase::Established, low, false);
+        let syn = Tcp { flags: flag::SYN, length: 0, ..data(0, 0) };
+        flow.state.store(state.0);
+        flow.begin(low, &syn);
+        flow.answer(other(low), &Tcp { flags: flag::SYN | flag::ACK, acknowledgement: 1, ..syn });
+        (flow, state)
+    }
+
+    #[test]
+    fn what_another_cpu_has_seen_meanwhile_is_never_taken_back() {
+        let (first, second, third) = (data(1, 1), data(101, 5), data(201, 3));
+        for [one, another, last] in
+            [[first, second, third], [third, first, second], [second, third, first]]
+        {
+            let (flow, state) = established();
+            let stale = flow.windows(state, Sender::Low);
+            for segment in [one, another, last] {
+                flow.advance(Sender::Low, &stale, &segment);
+            }
+            let marks = flow.windows(state, Sender::Low).ours;
+            assert_eq!(marks, Mark { sent: 301, granted: 1005 });
+        }
+    }
+
+    #[test]
+    fn what_comes_next_in_line_does_not_wait_for_a_window() {
+        let (flow, state) = established();
+        flow.mark(Sender::High, Mark { sent: 1, granted: 1 });
+        for number in 0..100 {
+            let next = flow.follow(state, Sender::Low, Segment::Tcp, &data(1 + 100 * number, 1));
+            assert!(next.is_ok(), "{number}: {next:?}");
+        }
+        let gap = flow.follow(state, Sender::Low, Segment::Tcp, &data(10_002, 1));
+        assert_eq!(gap, Err(crate::DropReason::TcpState));
+    }
+
+    #[test]
+    fn a_copy_has_the_windows_of_its_flow() {
+        let (flow, state) = established();
+        let copy = Flow::default();
+        copy.copy(&flow);
+        for end in [Sender::Low, Sender::High] {
+            assert_eq!(copy.windows(state, end).ours, flow.windows(state, end).ours);
         }
     }
 }
