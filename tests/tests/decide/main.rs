@@ -12,6 +12,7 @@ mod datagrams;
 mod errors;
 mod fixture;
 mod frames;
+mod handshakes;
 mod neighbours;
 mod reasons;
 mod standing;

@@ -16,6 +16,8 @@ mod datagrams;
 mod errors;
 #[path = "../decide/frames.rs"]
 mod frames;
+#[path = "../decide/handshakes.rs"]
+mod handshakes;
 #[expect(dead_code, reason = "its gateway in host memory is for the other tests")]
 #[path = "../decide/fixture.rs"]
 mod hospital;
