@@ -89,7 +89,7 @@ where
 {
     note.packet(network);
     let transport = parse::transport(frame, network);
-    let (sender, segment) = name(tables, note, network, &transport);
+    let (sender, segment) = name(tables, note, network, transport);
     let transport = transport?;
     if network.has_trailer(frame) {
         return Err(DropReason::TransportHeader);
@@ -120,14 +120,15 @@ fn name<T: Tables + ?Sized>(
     tables: &T,
     note: &mut Note,
     network: &Network,
-    transport: &Result<Transport, DropReason>,
+    transport: Result<Transport, DropReason>,
 ) -> (Sender, Option<Segment>) {
     let pair = pair(tables);
     let end = |address, port| End { address, port };
     let (source, destination) = (network.source, network.destination);
-    let (source_port, destination_port, segment) = match *transport {
-        Ok(Transport::Tcp { source, destination, flags, data }) => {
-            (source, destination, Some(Segment::Tcp { flags, data }))
+    let (source_port, destination_port, segment) = match transport {
+        Ok(Transport::Tcp { source, destination, segment }) => {
+            note.segment = segment;
+            (source, destination, Some(Segment::Tcp))
         }
         Ok(Transport::Udp { source, destination }) => {
             (source, destination, Some(Segment::Datagram))
@@ -192,7 +193,7 @@ fn conversation<T: Tables + ?Sized>(
     }
     let state = flow.state();
     let from_initiator = state.initiator() == sender;
-    let advance = segment.advance(state, from_initiator)?;
+    let advance = flow.follow(state, sender, segment, &note.segment)?;
     let (reason, exit) = exit(tables, note, flow, sender)?;
     let advance = match (advance, reason) {
         // The kernel still has to send it, and the guard to know why.
@@ -207,9 +208,12 @@ fn conversation<T: Tables + ?Sized>(
         to: if from_initiator { flow.subnetworks().1 } else { flow.subnetworks().0 },
     };
     match advance {
-        Advance::Keep(state) => {
-            flow.set_state(state);
-            flow.touch(note.moment.now, state.phase().timeout(&tables.timeouts()));
+        Advance::Keep(next) => {
+            // Another CPU may have moved it on since.
+            if next != state {
+                flow.set_state(next);
+            }
+            flow.touch(note.moment.now, next.phase().timeout(&tables.timeouts()));
         }
         Advance::Promote(state) => {
             if established {
@@ -248,12 +252,13 @@ fn open<T: Tables + ?Sized>(
     segment: Segment,
 ) -> Result<Passage, DropReason> {
     tables.consult(note, Question::flow(sender))?;
-    let phase = segment.opens()?;
+    let phase = segment.opens(&note.segment)?;
     let Note { grant, .. } = *note;
     let state = State::new(phase, sender, grant.essential);
     let answer = unheard(&note.destination);
     let heard = heard(tables, note.signature, Hop::NONE);
     note.flow.open(&grant, state, sender, [heard, answer]);
+    note.flow.begin_with(sender, segment, &note.segment);
     note.flow.touch(note.moment.now, phase.timeout(&tables.timeouts()));
     let (_, exit) = exit(tables, note, &note.flow, sender)?;
     if tables.insert_half_open(&note.key, &note.flow).is_err() {

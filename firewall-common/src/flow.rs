@@ -1,8 +1,12 @@
 //! Flows: what is talking, why it may, and how far its connection has come.
 
+mod connection;
 mod state;
+mod window;
 
 pub use self::state::{Advance, Phase, Segment, State};
+pub use self::window::{Scale, Tcp};
+use crate::DropReason;
 use crate::id::is_past;
 use crate::word::{Word32, Word64};
 use crate::{Addr, Generation, Hop, Mac, Port, RuleSlot, SubnetworkSlot, Ticks, Vlan};
@@ -193,7 +197,7 @@ pub struct Flow {
     sides: [[Word64; 2]; 2],
     subnetworks: Word32,
     state: Word32,
-    reserved: [Word32; 4],
+    marks: [Word64; 2],
 }
 
 /// What authorises a flow.
@@ -221,15 +225,44 @@ impl Flow {
         self.set_side(sender, sides[0]);
         self.set_side(other(sender), sides[1]);
         self.expires.store(0);
-        self.reserved.iter().for_each(|word| word.store(0));
+        self.marks[0].store(0);
+        self.marks[1].store(0);
         self.authorise(grant);
+    }
+
+    /// Sets the windows from the segment that opens it.
+    #[inline(always)]
+    pub fn begin_with(&self, sender: Sender, segment: Segment, tcp: &Tcp) {
+        if segment == Segment::Tcp {
+            self.begin(sender, tcp);
+            self.set_state(self.state().asked(tcp.scale));
+        }
+    }
+
+    /// What a segment of that end does to it in that state, or why it cannot belong to it.
+    #[inline(always)]
+    pub fn follow(
+        &self,
+        state: State,
+        sender: Sender,
+        segment: Segment,
+        tcp: &Tcp,
+    ) -> Result<Advance, DropReason> {
+        let initiator = state.initiator() == sender;
+        match segment {
+            Segment::Tcp => connection::follow(self, state, sender, tcp),
+            Segment::Datagram => Ok(state::answered(state, initiator)),
+            Segment::Echo { request } if request == initiator => {
+                Ok(state::answered(state, initiator))
+            }
+            Segment::Echo { .. } => Err(DropReason::NoRule),
+        }
     }
 
     /// Writes a copy of another flow in place.
     #[inline(always)]
     pub fn copy(&self, flow: &Self) {
-        let Self { generation, expires, lease_end, rule, sides, subnetworks, state, reserved: _ } =
-            flow;
+        let Self { generation, expires, lease_end, rule, sides, subnetworks, state, marks } = flow;
         self.state.store(state.load());
         // No iterators: the verifier cannot follow where they end.
         self.sides[0][0].store(sides[0][0].load());
@@ -237,7 +270,8 @@ impl Flow {
         self.sides[1][0].store(sides[1][0].load());
         self.sides[1][1].store(sides[1][1].load());
         self.expires.store(expires.load());
-        self.reserved.iter().for_each(|word| word.store(0));
+        self.marks[0].store(marks[0].load());
+        self.marks[1].store(marks[1].load());
         self.lease_end.store(lease_end.load());
         self.rule.store(rule.load());
         self.subnetworks.store(subnetworks.load());

@@ -188,7 +188,7 @@ pub mod wire {
         }
     }
     header! {
-        /// The first 14 bytes of a TCP header (RFC 9293, 3.1).
+        /// The first 16 bytes of a TCP header (RFC 9293, 3.1).
         Tcp {
             /// Source port.
             source: u16,
@@ -202,6 +202,18 @@ pub mod wire {
             offset: u8,
             /// Flags.
             flags: u8,
+            /// Window.
+            window: u16,
+        }
+    }
+    header! {
+        /// A byte and the one before it. From a comparison with the packet's end that holds for the
+        /// first byte alone the verifier learns nothing.
+        Byte {
+            /// The one before.
+            before: u8,
+            /// It.
+            value: u8,
         }
     }
     header! {
@@ -256,6 +268,8 @@ pub mod wire {
     }
 }
 
+use crate::flow::Scale;
+use crate::{DropReason, parse};
 use wire::Wire;
 
 /// A frame from its first Ethernet byte on.
@@ -265,6 +279,12 @@ pub trait Frame {
 
     /// What lies at `offset`, or `None` where the frame ends before it does.
     fn load<T: Wire>(&self, offset: u32) -> Option<T>;
+
+    /// [`parse::window_scale`]. The kernel calls it as a function that the verifier walks once.
+    #[inline(always)]
+    fn window_scale(&self, start: u32, end: u32) -> Result<Scale, DropReason> {
+        parse::window_scale(self, start, end)
+    }
 }
 
 impl Frame for [u8] {

@@ -1,6 +1,9 @@
 //! From bytes to headers. Each stage returns the value that the next one needs.
 
-use crate::flow::Signature;
+mod options;
+
+pub use self::options::window_scale;
+use crate::flow::{Scale, Signature, Tcp};
 use crate::frame::wire;
 use crate::{Addr, DropReason, Frame, Port, Vlan};
 
@@ -250,10 +253,8 @@ pub enum Transport {
         source: u16,
         /// Destination port, host order.
         destination: u16,
-        /// The flags' byte.
-        flags: u8,
-        /// Whether it carries data.
-        data: bool,
+        /// Where it stands in its connection.
+        segment: Tcp,
     },
     /// A UDP datagram.
     Udp {
@@ -303,23 +304,37 @@ fn tcp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, Dro
     let Some(header) = frame.load::<wire::Tcp>(network.payload) else {
         return Err(DropReason::Truncated);
     };
-    let wire::Tcp { source, destination, offset, flags, .. } = header;
+    let wire::Tcp { source, destination, sequence, acknowledgement, offset, flags, window } =
+        header;
     let (source, destination) = (u16::from_be(source), u16::from_be(destination));
     let header = (offset >> 4) as u32 * 4;
     let data = network.payload + header;
     if header < 20 || data > network.end || source == 0 || destination == 0 {
         return Err(DropReason::TransportHeader);
     }
-    let data = data < network.end;
+    let length = network.end - data;
     let plausible = match flags & (flag::SYN | flag::FIN | flag::RST | flag::ACK) {
-        flag::SYN | SYN_ACK => !data,
+        flag::SYN | SYN_ACK => length == 0,
         flag::ACK | FIN_ACK | flag::RST | RST_ACK => true,
         _ => false,
     };
     if !plausible || flags & flag::URG != 0 {
         return Err(DropReason::TcpFlags);
     }
-    Ok(Transport::Tcp { source, destination, flags, data })
+    let scale = if flags & flag::SYN == 0 {
+        Scale::NONE
+    } else {
+        frame.window_scale(network.payload + 20, data)?
+    };
+    let segment = Tcp {
+        flags,
+        length,
+        sequence: u32::from_be(sequence),
+        acknowledgement: u32::from_be(acknowledgement),
+        window: u16::from_be(window),
+        scale,
+    };
+    Ok(Transport::Tcp { source, destination, segment })
 }
 
 const SYN_ACK: u8 = flag::SYN | flag::ACK;

@@ -72,3 +72,32 @@ word! {
     /// A shared 64-bit word.
     Word64, u64, AtomicU64
 }
+
+impl Word64 {
+    /// Sets the value if it is still `current`, at once for all CPUs; what it was.
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn exchange(&self, current: u64, value: u64) -> u64 {
+        match self.0.compare_exchange(current, value, SeqCst, SeqCst) {
+            Ok(found) | Err(found) => found,
+        }
+    }
+
+    /// Sets the value if it is still `current`, at once for all CPUs; what it was.
+    #[cfg(target_arch = "bpf")]
+    #[inline(always)]
+    pub fn exchange(&self, current: u64, value: u64) -> u64 {
+        let found;
+        // rustc knows no exchanges on this target. The kernel has this one since 5.12.
+        // SAFETY: the cell is valid and aligned.
+        unsafe {
+            core::arch::asm!(
+                "r0 = cmpxchg_64({} + 0, r0, {})",
+                in(reg) self.0.get(),
+                in(reg) value,
+                inlateout("r0") current => found,
+                options(nostack)
+            );
+        }
+        found
+    }
+}

@@ -50,18 +50,19 @@ fn forward(context: &XdpContext, frame: Signature, is_v4: bool, hop: Hop, own: u
     write::<u64>(context, 0, hop.word() | own << 48)?;
     write::<u32>(context, 8, (own >> 16 & 0xffff_ffff) as u32)?;
     let network = if frame.vlan() == Vlan::UNTAGGED { MACS + 2 } else { MACS + 2 + TAG };
+    // Two bytes each: of a check for one the verifier learns nothing.
     if is_v4 {
         const TTL: usize = 8;
         const CHECKSUM: usize = 10;
-        let hops: u8 = read(context, network + TTL)?;
-        write(context, network + TTL, hops.wrapping_sub(1))?;
+        let [hops, protocol]: [u8; 2] = read::<u16>(context, network + TTL)?.to_le_bytes();
         let checksum: u16 = read(context, network + CHECKSUM)?;
         let sum = u16::from_be(checksum) as u32 + 0x0100;
+        write(context, network + TTL, u16::from_le_bytes([hops.wrapping_sub(1), protocol]))?;
         write(context, network + CHECKSUM, ((sum + (sum >> 16)) as u16).to_be())
     } else {
-        const HOP_LIMIT: usize = 7;
-        let hops: u8 = read(context, network + HOP_LIMIT)?;
-        write(context, network + HOP_LIMIT, hops.wrapping_sub(1))
+        const NEXT_HEADER: usize = 6;
+        let [next, hops]: [u8; 2] = read::<u16>(context, network + NEXT_HEADER)?.to_le_bytes();
+        write(context, network + NEXT_HEADER, u16::from_le_bytes([next, hops.wrapping_sub(1)]))
     }
 }
 

@@ -4,9 +4,10 @@ use core::ptr;
 
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::programs::{TcContext, XdpContext};
+use firewall_common::flow::Scale;
 use firewall_common::frame::wire::Wire;
-use firewall_common::parse::ethertype;
-use firewall_common::{Frame, Vlan};
+use firewall_common::parse::{self, ethertype};
+use firewall_common::{DropReason, Frame, Vlan};
 
 /// The frame that the kernel handed us.
 pub(crate) struct Packet {
@@ -90,6 +91,11 @@ impl Frame for Buffer {
     fn load<T: Wire>(&self, offset: u32) -> Option<T> {
         load(self.bounds(), offset)
     }
+
+    #[inline(always)]
+    fn window_scale(&self, start: u32, end: u32) -> Result<Scale, DropReason> {
+        scale(cordon_window_scale_out(self.context, start as u64 | (end as u64) << 32))
+    }
 }
 
 #[inline(always)]
@@ -120,4 +126,38 @@ impl Frame for Packet {
     fn load<T: Wire>(&self, offset: u32) -> Option<T> {
         load(self.bounds(), offset)
     }
+
+    #[inline(always)]
+    fn window_scale(&self, start: u32, end: u32) -> Result<Scale, DropReason> {
+        scale(cordon_window_scale(self.context, start as u64 | (end as u64) << 32))
+    }
 }
+
+const MALFORMED: u64 = 16;
+
+#[inline(always)]
+fn scale(found: u64) -> Result<Scale, DropReason> {
+    if found == MALFORMED {
+        return Err(DropReason::TransportHeader);
+    }
+    Ok(Scale::from_bits((found & 15) as u32))
+}
+
+/// A global function, as in `maps`: the walk over the options of a SYN, of every length and order.
+macro_rules! window_scale {
+    ($name:ident, $frame:ident, $context:ty) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $name(context: *mut $context, place: u64) -> u64 {
+            // So small that the verifier follows them into the packet.
+            let (start, end) = ((place & 0x3fff) as u32, (place >> 32 & 0x3fff) as u32);
+            match parse::window_scale(&$frame { context }, start, end) {
+                Ok(scale) => scale.bits() as u64,
+                Err(_) => MALFORMED,
+            }
+        }
+    };
+}
+
+window_scale!(cordon_window_scale, Packet, xdp_md);
+window_scale!(cordon_window_scale_out, Buffer, __sk_buff);

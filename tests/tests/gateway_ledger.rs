@@ -62,8 +62,8 @@ fn mixture(from: &Station, to: &Station) -> Vec<Vec<u8>> {
         for headers in from.to(to) {
             packets.extend([
                 &headers / tcp(40_000 + port, 104).syn(),
-                &headers / tcp(40_000 + port, 104).ack(),
-                &headers / tcp(104, 40_000 + port).syn().ack(),
+                &headers / tcp(40_000 + port, 104).seq(1).ack().ack_number(1),
+                &headers / tcp(104, 40_000 + port).syn().ack().ack_number(1),
                 &headers / udp(40_000 + port, 514) / payload([7; 200]),
                 &headers / udp(514, 40_000 + port) / payload([7; 999]),
                 &headers / udp(40_000 + port, 123),

@@ -1,7 +1,12 @@
 //! What crosses a gateway in force, and what does not; seen from real kernels and from the wire.
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests")]
 
-use std::time::Duration;
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    thread,
+    time::Duration,
+};
 
 use firewall_tests::{
     gateway::{
@@ -40,6 +45,34 @@ fn real_hosts_talk_tcp_udp_and_ping_as_far_as_a_rule_allows() {
     change.assert_drops(&[]);
     assert_eq!(change.passed_as("inside", "opened"), 6);
     assert_eq!(change.passed_as("outside", "opened"), 0);
+}
+
+#[test]
+fn real_kernels_fill_and_close_their_windows_and_nothing_is_dropped() {
+    let gateway = Gateway::start(&images());
+    let (near, far) = (gateway.lab().near(), gateway.lab().far());
+    let before = gateway.ledger();
+    for address in [FAR.v4, FAR.v6] {
+        let listener = far.run(|| TcpListener::bind((address, 104))).unwrap();
+        let client = near.run(|| TcpStream::connect((address, 104))).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        transfer(&client, &server);
+        transfer(&server, &client);
+    }
+    gateway.since(&before).assert_drops(&[]);
+}
+
+/// More than the windows hold. The receiver only begins to read when the sender has probed them.
+fn transfer(mut from: &TcpStream, mut to: &TcpStream) {
+    const LENGTH: usize = 32 << 20;
+    thread::scope(|scope| {
+        let writer = scope.spawn(move || from.write_all(&vec![7; LENGTH]).unwrap());
+        thread::sleep(Duration::from_secs(1));
+        assert!(!writer.is_finished(), "the window does not close");
+        let mut received = vec![0; LENGTH];
+        to.read_exact(&mut received).unwrap();
+        assert!(received.iter().all(|byte| *byte == 7));
+    });
 }
 
 #[test]
@@ -96,7 +129,7 @@ fn a_frame_changes_its_tag_on_the_way_from_one_subnetwork_to_the_other() {
     for (ask, answer) in [
         (
             ipv4(NEAR.v4, FAR.v4) / tcp(40_000, 104).syn(),
-            ipv4(FAR.v4, NEAR.v4) / tcp(104, 40_000).syn().ack(),
+            ipv4(FAR.v4, NEAR.v4) / tcp(104, 40_000).syn().ack().ack_number(1),
         ),
         (
             ipv6(NEAR.v6, FAR.v6) / udp(40_000, 514) / payload(b"<13>a log"),

@@ -133,7 +133,7 @@ where
         let (flow, sender) = quoted_flow(frame, tables, note, network, quoted)?;
         return live(tables, note, flow, other(sender), from);
     }
-    let (sender, segment) = name(tables, note, network, &transport);
+    let (sender, segment) = name(tables, note, network, transport);
     if segment.is_none() {
         return Err(DropReason::NoRule);
     }

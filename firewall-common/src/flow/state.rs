@@ -1,6 +1,6 @@
 //! How far a flow has come, and what a segment does to it.
 
-use super::Sender;
+use super::{Scale, Sender, Tcp};
 use crate::DropReason;
 use crate::abi::Timeouts;
 use crate::parse::flag;
@@ -52,7 +52,7 @@ impl Phase {
 
     #[inline(always)]
     const fn decode(word: u32) -> Self {
-        match word & 0xff {
+        match word & PHASE {
             1 => Self::SynSent,
             2 => Self::SynReceived,
             3 => Self::Established,
@@ -80,10 +80,20 @@ impl Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State(pub(super) u32);
 
-const ESSENTIAL: u32 = 1 << 8;
-const INITIATOR_HIGH: u32 = 1 << 9;
-const FIN_INITIATOR: u32 = 1 << 10;
-const FIN_RESPONDER: u32 = 1 << 11;
+const PHASE: u32 = 15;
+const ESSENTIAL: u32 = 1 << 4;
+const INITIATOR_HIGH: u32 = 1 << 5;
+const FIN_INITIATOR: u32 = 1 << 6;
+const FIN_RESPONDER: u32 = 1 << 7;
+/// The [`Scale`] that each end has offered, from these bits on.
+const SCALE_INITIATOR: u32 = 8;
+const SCALE_RESPONDER: u32 = 12;
+/// Both have.
+const SCALED: u32 = 1 << 16;
+/// The initiator has sent another SYN than the connection's.
+const DISPUTED: u32 = 1 << 17;
+/// What is remembered of that SYN's sequence number, from this bit on.
+const DISPUTE: u32 = 18;
 
 impl State {
     /// A flow that `initiator` opens.
@@ -120,9 +130,16 @@ impl State {
         if self.0 & INITIATOR_HIGH == 0 { Sender::Low } else { Sender::High }
     }
 
+    /// How far the windows of one end are shifted.
+    #[inline(always)]
+    pub(super) const fn shift(self, initiator: bool) -> u32 {
+        let scale = if initiator { SCALE_INITIATOR } else { SCALE_RESPONDER };
+        if self.0 & SCALED == 0 { 0 } else { Scale::from_bits(self.0 >> scale).bits() }
+    }
+
     #[inline(always)]
     const fn with(self, phase: Phase) -> Self {
-        Self(self.0 & !0xff | phase as u32)
+        Self(self.0 & !PHASE | phase as u32)
     }
 
     #[inline(always)]
@@ -130,9 +147,24 @@ impl State {
         Self(self.0 & !ESSENTIAL | if essential { ESSENTIAL } else { 0 })
     }
 
+    /// The initiator asks, for the first time or again.
     #[inline(always)]
-    const fn reopened(self) -> Self {
-        Self(self.0 & !(FIN_INITIATOR | FIN_RESPONDER)).with(Phase::SynSent)
+    pub(super) const fn asked(self, scale: Scale) -> Self {
+        let kept = self.0 & (ESSENTIAL | INITIATOR_HIGH);
+        Self(kept | scale.bits() << SCALE_INITIATOR).with(Phase::SynSent)
+    }
+
+    /// The responder answers; `disputed` if it answers the SYN that was not the connection's.
+    #[inline(always)]
+    pub(super) const fn answered(self, scale: Scale, disputed: bool) -> Self {
+        let offered = Scale::from_bits(self.0 >> SCALE_INITIATOR);
+        // An answer offers no scale to who has offered none, and what that SYN has is forgotten: no
+        // window of the initiator's can be larger.
+        let asked = if disputed { Scale::LARGEST } else { offered };
+        let scaled = asked.bits() != Scale::NONE.bits() && scale.bits() != Scale::NONE.bits();
+        let scales = asked.bits() << SCALE_INITIATOR | scale.bits() << SCALE_RESPONDER;
+        let kept = self.0 & (ESSENTIAL | INITIATOR_HIGH);
+        Self(kept | scales | if scaled { SCALED } else { 0 }).with(Phase::SynReceived)
     }
 
     /// It was reset.
@@ -142,10 +174,53 @@ impl State {
     }
 
     #[inline(always)]
-    const fn closed_by(self, initiator: bool) -> Self {
+    pub(super) const fn established(self) -> Self {
+        self.undisputed().with(Phase::Established)
+    }
+
+    #[inline(always)]
+    pub(super) const fn closed_by(self, initiator: bool) -> Self {
         let state = Self(self.0 | if initiator { FIN_INITIATOR } else { FIN_RESPONDER });
         let both = FIN_INITIATOR | FIN_RESPONDER;
         state.with(if state.0 & both == both { Phase::Closed } else { Phase::Closing })
+    }
+
+    /// There was a reset that its receiver may not believe.
+    #[inline(always)]
+    pub(super) const fn doubted(self) -> Self {
+        match self.phase() {
+            Phase::Established => self.with(Phase::Closing),
+            Phase::Asked
+            | Phase::SynSent
+            | Phase::SynReceived
+            | Phase::Closing
+            | Phase::Closed
+            | Phase::Answered => self,
+        }
+    }
+
+    /// There was a SYN with that sequence number, of which 14 bits are kept: who answers it must
+    /// have seen it.
+    #[inline(always)]
+    pub(super) const fn disputed(self, sequence: u32) -> Self {
+        let Self(state) = self.undisputed();
+        let folded = sequence ^ sequence >> 14 ^ sequence >> 28;
+        Self(state | DISPUTED | folded << DISPUTE)
+    }
+
+    #[inline(always)]
+    pub(super) const fn undisputed(self) -> Self {
+        Self(self.0 & (DISPUTED - 1))
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_disputed(self) -> bool {
+        self.0 & DISPUTED != 0
+    }
+
+    #[inline(always)]
+    pub(super) const fn is_disputed_by(self, sequence: u32) -> bool {
+        self.is_disputed() && self.disputed(sequence).0 == self.0
     }
 }
 
@@ -163,13 +238,8 @@ pub enum Advance {
 /// What the transport layer says about one segment of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// TCP: its flags and whether it carries data.
-    Tcp {
-        /// The flags' byte.
-        flags: u8,
-        /// Whether it carries data.
-        data: bool,
-    },
+    /// TCP: a [`Tcp`] goes with it.
+    Tcp,
     /// UDP.
     Datagram,
     /// ICMP echo.
@@ -182,10 +252,10 @@ pub enum Segment {
 impl Segment {
     /// The phase of a flow that this segment opens, or why it cannot open one.
     #[inline(always)]
-    pub const fn opens(self) -> Result<Phase, DropReason> {
+    pub const fn opens(self, segment: &Tcp) -> Result<Phase, DropReason> {
         match self {
-            Self::Tcp { flags, data: _ } => {
-                if flags & (flag::SYN | flag::ACK | flag::RST | flag::FIN) == flag::SYN {
+            Self::Tcp => {
+                if segment.flags & (flag::SYN | flag::ACK | flag::RST | flag::FIN) == flag::SYN {
                     Ok(Phase::SynSent)
                 } else {
                     Err(DropReason::TcpState)
@@ -195,26 +265,10 @@ impl Segment {
             Self::Echo { request: false } => Err(DropReason::NoRule),
         }
     }
-
-    /// What this segment does to a flow in that state, or why it cannot belong to it.
-    #[inline(always)]
-    pub const fn advance(self, state: State, initiator: bool) -> Result<Advance, DropReason> {
-        match self {
-            Self::Tcp { flags, data } => tcp(state, initiator, flags, data),
-            Self::Datagram => Ok(answered(state, initiator)),
-            Self::Echo { request } => {
-                if request == initiator {
-                    Ok(answered(state, initiator))
-                } else {
-                    Err(DropReason::NoRule)
-                }
-            }
-        }
-    }
 }
 
 #[inline(always)]
-const fn answered(state: State, initiator: bool) -> Advance {
+pub(super) const fn answered(state: State, initiator: bool) -> Advance {
     match state.phase() {
         Phase::Answered => Advance::Keep(state),
         Phase::Asked
@@ -229,61 +283,5 @@ const fn answered(state: State, initiator: bool) -> Advance {
                 Advance::Promote(state.with(Phase::Answered))
             }
         }
-    }
-}
-
-/// RFC 9293, 3.3.2, seen from the middle. [`crate::parse`] lets only SYN, SYN+ACK, ACK, FIN+ACK, RST
-/// and RST+ACK by.
-#[inline(always)]
-const fn tcp(state: State, initiator: bool, flags: u8, data: bool) -> Result<Advance, DropReason> {
-    let syn = flags & flag::SYN != 0;
-    let ack = flags & flag::ACK != 0;
-    let fin = flags & flag::FIN != 0;
-    if flags & flag::RST != 0 {
-        return Ok(Advance::End);
-    }
-    match state.phase() {
-        Phase::SynSent => {
-            if initiator && syn && !ack {
-                Ok(Advance::Keep(state))
-            } else if !initiator && syn && ack {
-                Ok(Advance::Keep(state.with(Phase::SynReceived)))
-            } else if !initiator && ack && !data && !fin {
-                // A responder that still remembers an earlier connection (RFC 5961, 4): its
-                // challenge makes the initiator reset it.
-                Ok(Advance::Keep(state))
-            } else {
-                Err(DropReason::TcpState)
-            }
-        }
-        Phase::SynReceived => {
-            if syn {
-                // Retransmissions: a SYN of the initiator, a SYN+ACK of the responder.
-                if initiator != ack { Ok(Advance::Keep(state)) } else { Err(DropReason::TcpState) }
-            } else if !initiator {
-                Err(DropReason::TcpState)
-            } else if fin {
-                Ok(Advance::Promote(state.closed_by(true)))
-            } else {
-                Ok(Advance::Promote(state.with(Phase::Established)))
-            }
-        }
-        Phase::Established | Phase::Closing | Phase::Closed => {
-            let closed = matches!(state.phase(), Phase::Closed);
-            if syn && initiator && !ack {
-                // The initiator lost its memory and uses the port again. While the connection
-                // lives, the responder's challenge ACK and the reset that follows decide.
-                Ok(Advance::Keep(if closed { state.reopened() } else { state }))
-            } else if syn && !initiator && ack && !closed {
-                Ok(Advance::Keep(state))
-            } else if syn || closed && data {
-                Err(DropReason::TcpState)
-            } else if fin {
-                Ok(Advance::Keep(state.closed_by(initiator)))
-            } else {
-                Ok(Advance::Keep(state))
-            }
-        }
-        Phase::Asked | Phase::Answered => Err(DropReason::TcpState),
     }
 }

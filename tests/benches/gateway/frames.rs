@@ -1,6 +1,6 @@
 //! The frames: 64 bytes in memory, UDP, from the near host to the far one.
 
-use firewall_tests::packet::{Mac, Packet, eth, ipv4, ipv6, payload, udp, vlan};
+use firewall_tests::packet::{Mac, Packet, eth, ipv4, ipv6, payload, tcp, udp, vlan};
 
 /// How long every generated frame is, in bytes.
 pub(crate) const FRAME: usize = 64;
@@ -123,6 +123,30 @@ fn conversation(ends: Ends, family: Family, flow: u16, forward: bool) -> Packet 
 pub(crate) fn established(ends: Ends, family: Family, side: Side) -> Frame {
     let packet = conversation(ends, family, 0, side == Side::Near);
     Frame { bytes: bytes(&packet), varied: None }
+}
+
+/// The frames that make a TCP connection an established one.
+pub(crate) fn tcp_handshake(ends: Ends) -> [(Side, Packet); 3] {
+    let Ends { near, near_sees, far, far_sees } = ends;
+    let request = tcp(FIRST_PORT, SERVICE).seq(FIRST_SEQUENCE);
+    let reply = tcp(SERVICE, FIRST_PORT).syn().ack().ack_number(FIRST_SEQUENCE + 1);
+    [
+        (Side::Near, eth(near, near_sees) / ipv4(NEAR_V4, FAR_V4) / request.syn()),
+        (Side::Far, eth(far, far_sees) / ipv4(FAR_V4, NEAR_V4) / reply),
+        (Side::Near, segment(ends, &[])),
+    ]
+}
+
+const FIRST_SEQUENCE: u32 = 1_000_000;
+
+/// A segment of that connection from the near host: sent again and again, a retransmission.
+pub(crate) fn tcp_data(ends: Ends) -> Frame {
+    Frame { bytes: bytes(&segment(ends, &[0; FRAME - 54])), varied: None }
+}
+
+fn segment(ends: Ends, data: &[u8]) -> Packet {
+    let header = tcp(FIRST_PORT, SERVICE).seq(FIRST_SEQUENCE + 1).ack().ack_number(1);
+    eth(ends.near, ends.near_sees) / ipv4(NEAR_V4, FAR_V4) / header / payload(data)
 }
 
 /// From an address that no node has.

@@ -331,7 +331,7 @@ fn small_policy(plain: Ends, tagged: Ends) -> String {
     policy += &node("host-far", &[frames::FAR_V4, frames::FAR_V6], plain.far);
     policy += &node("host-near-tagged", &[frames::NEAR_TAGGED], tagged.near);
     policy += &node("host-far-tagged", &[frames::FAR_TAGGED], tagged.far);
-    policy += "[application.telemetry]\nudp = [\"4000-4100\"]\n";
+    policy += "[application.telemetry]\nudp = [\"4000-4100\"]\ntcp = [\"4000\"]\n";
     for suffix in ["", "-tagged"] {
         policy += &format!(
             "[[allow]]\nname = \"telemetry{suffix}\"\nfrom = [\"host-near{suffix}\"]\n\

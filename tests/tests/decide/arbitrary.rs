@@ -22,10 +22,10 @@ fn valid() -> Vec<Arrival> {
     let advertisement = neighbour_advertisement(PACS6).target_link(ROUTER);
     vec![
         inside(out4() / tcp(40000, 104).syn()),
-        outside(back4() / tcp(104, 40000).syn().ack()),
-        inside(out4() / tcp(40000, 104).ack() / payload(b"data")),
-        inside(out6() / tcp(40000, 104).syn()),
-        outside(back6() / tcp(104, 40000).syn().ack()),
+        outside(back4() / tcp(104, 40000).syn().ack().ack_number(1)),
+        inside(out4() / tcp(40000, 104).seq(1).ack().ack_number(1) / payload(b"data")),
+        inside(out6() / tcp(40000, 104).syn().options([2, 4, 5, 0xa0, 1, 3, 3, 7])),
+        outside(back6() / tcp(104, 40000).syn().ack().ack_number(1)),
         inside(out4() / udp(40000, 123) / payload(b"time")),
         outside(back4() / udp(123, 40000) / payload(b"noon")),
         inside(out4() / echo_request(7, 1)),

@@ -72,7 +72,7 @@ fn nobody_on_the_wrong_side_ends_a_connection_by_a_frame_from_there() {
         ("binding_port", right(hospital() / ipv4(PACS4, CT4) / tcp(104, 40000).rst())),
         (
             "established out 120",
-            outside(hospital() / ipv4(PACS4, CT4) / tcp(104, 40000).syn().ack()),
+            outside(hospital() / ipv4(PACS4, CT4) / tcp(104, 40000).syn().ack().ack_number(1)),
         ),
     ]);
 }

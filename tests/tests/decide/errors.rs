@@ -52,7 +52,7 @@ fn a_router_on_the_way_may_report_from_its_own_address() {
 #[test]
 fn nobody_reports_in_the_name_of_another_node() {
     let world = World::new();
-    let answer = || hospital() / ipv4(PACS4, CT4) / tcp(104, 40000).syn().ack();
+    let answer = || hospital() / ipv4(PACS4, CT4) / tcp(104, 40000).syn().ack().ack_number(1);
     world.sequence([
         ("opened out 0", inside(syn())),
         ("binding_port", outside(hospital() / ipv4(MR4, CT4) / icmp_unreachable(&syn()))),

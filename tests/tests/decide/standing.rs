@@ -14,11 +14,11 @@ fn back() -> Packet {
 }
 
 fn images() -> Arrival {
-    inside(out() / tcp(40000, 104).ack() / payload(b"pixels"))
+    inside(out() / tcp(40000, 104).seq(1).ack().ack_number(1) / payload(b"pixels"))
 }
 
 fn received() -> Arrival {
-    outside(back() / tcp(104, 40000).ack())
+    outside(back() / tcp(104, 40000).seq(1).ack().ack_number(7))
 }
 
 fn alarm() -> Arrival {
@@ -34,8 +34,8 @@ fn busy() -> World {
     let world = World::new();
     world.sequence([
         ("opened out 0", inside(out() / tcp(40000, 104).syn())),
-        ("established out 120", outside(back() / tcp(104, 40000).syn().ack())),
-        ("established out 0", inside(out() / tcp(40000, 104).ack())),
+        ("established out 120", outside(back() / tcp(104, 40000).syn().ack().ack_number(1))),
+        ("established out 0", inside(out() / tcp(40000, 104).seq(1).ack().ack_number(1))),
         ("established out 0", images()),
         ("opened out 0", alarm()),
         ("established out 120", alarm_heard()),
@@ -149,9 +149,9 @@ fn a_lease_opens_ends_and_is_renewed() {
         (world.node("workstation"), |world: &World, s: u64| Ticks(world.now().0 + 1000 * s));
     let (syn, ack) = (
         || inside(reading() / tcp(40000, 443).syn()),
-        || inside(reading() / tcp(40000, 443).ack()),
+        || inside(reading() / tcp(40000, 443).seq(1).ack().ack_number(1)),
     );
-    let answer = || outside(read() / tcp(443, 40000).syn().ack());
+    let answer = || outside(read() / tcp(443, 40000).syn().ack().ack_number(1));
     world.sequence([("no_lease", syn())]);
     world.memory.grant(node, end(&world, 60));
     world.sequence([

@@ -21,19 +21,31 @@ impl Connection {
     }
 
     fn out(&self, flags: u8) -> Arrival {
-        inside(&self.out / tcp(self.client, 104).flags(flags))
+        self.out_at(flags, CLIENT + u32::from(flags & SYN == 0))
+    }
+
+    fn out_at(&self, flags: u8, sequence: u32) -> Arrival {
+        let header = tcp(self.client, 104).flags(flags).seq(sequence);
+        inside(&self.out / header.ack_number(SERVER + 1))
     }
 
     fn back(&self, flags: u8) -> Arrival {
-        outside(&self.back / tcp(104, self.client).flags(flags))
+        self.back_at(flags, SERVER + u32::from(flags & SYN == 0))
+    }
+
+    fn back_at(&self, flags: u8, sequence: u32) -> Arrival {
+        let header = tcp(104, self.client).flags(flags).seq(sequence);
+        outside(&self.back / header.ack_number(CLIENT + 1))
     }
 
     fn out_data(&self) -> Arrival {
-        inside(&self.out / tcp(self.client, 104).psh().ack() / payload(b"A-ASSOCIATE"))
+        let (side, packet) = self.out(PSH | ACK);
+        (side, packet / payload(b"A-ASSOCIATE"))
     }
 
     fn back_data(&self) -> Arrival {
-        outside(&self.back / tcp(104, self.client).psh().ack() / payload(b"accepted"))
+        let (side, packet) = self.back(PSH | ACK);
+        (side, packet / payload(b"accepted"))
     }
 
     fn establish(&self, world: &World) {
@@ -49,7 +61,12 @@ impl Connection {
 const FIN: u8 = 1;
 const SYN: u8 = 2;
 const RST: u8 = 4;
+const PSH: u8 = 8;
 const ACK: u8 = 16;
+
+/// The sequence numbers of the two SYNs.
+const CLIENT: u32 = 0x1000;
+const SERVER: u32 = 0x8000_0000;
 
 #[test]
 fn a_connection_lives_from_handshake_to_close_and_changes_its_tag_on_the_way() {
@@ -61,11 +78,11 @@ fn a_connection_lives_from_handshake_to_close_and_changes_its_tag_on_the_way() {
             ("established out 0", connection.out(ACK)),
             ("established out 0", connection.out_data()),
             ("established out 120", connection.back_data()),
-            ("established out 0", connection.out(FIN | ACK)),
+            ("established out 0", connection.out_at(FIN | ACK, CLIENT + 12)),
             ("established out 120", connection.back_data()),
-            ("established out 0", connection.out(ACK)),
-            ("established out 120", connection.back(FIN | ACK)),
-            ("established out 0", connection.out(ACK)),
+            ("established out 0", connection.out_at(ACK, CLIENT + 13)),
+            ("established out 120", connection.back_at(FIN | ACK, SERVER + 9)),
+            ("established out 0", connection.out_at(ACK, CLIENT + 13)),
         ]);
         assert_eq!(world.ledger(), "established 9, opened 1");
         assert_eq!(world.memory.flow_counts(), (0, 1));
@@ -81,7 +98,7 @@ fn after_the_close_no_data_passes_and_soon_nothing_does() {
         ("established out 120", connection.back(FIN | ACK)),
         ("tcp_state", connection.out_data()),
         ("tcp_state", connection.back_data()),
-        ("established out 0", connection.out(ACK)),
+        ("established out 0", connection.out_at(ACK, CLIENT + 2)),
         ("established out 120", connection.back(FIN | ACK)),
     ]);
     world.wait(10);
@@ -145,12 +162,14 @@ fn a_reset_ends_a_connection_at_once() {
             ("tcp_state", connection.out_data()),
         ]);
         assert_eq!(world.memory.flow_counts(), (0, 0));
-        world.sequence([
-            ("opened out 0", connection.out(SYN)),
-            ("established out 120", connection.back(reset)),
-            ("no_rule", connection.back(SYN | ACK)),
-        ]);
     }
+    let (world, connection) = (World::new(), Connection::v4());
+    world.sequence([
+        ("opened out 0", connection.out(SYN)),
+        ("tcp_state", connection.back(RST)),
+        ("established out 120", connection.back(RST | ACK)),
+        ("no_rule", connection.back(SYN | ACK)),
+    ]);
 }
 
 #[test]
@@ -158,8 +177,12 @@ fn a_responder_that_remembers_an_older_connection_is_reset() {
     let (world, connection) = (World::new(), Connection::v4());
     world.sequence([
         ("opened out 0", connection.out(SYN)),
-        ("established out 120", connection.back(ACK)),
-        ("established out 0", connection.out(RST)),
+        (
+            "established out 120",
+            outside(&connection.back / tcp(104, 40000).ack().seq(9).ack_number(0x0bad)),
+        ),
+        ("tcp_state", connection.out_at(RST, 0x0bae)),
+        ("established out 0", connection.out_at(RST, 0x0bad)),
         ("opened out 0", connection.out(SYN)),
         ("established out 120", connection.back(SYN | ACK)),
         ("established out 0", connection.out(ACK)),
@@ -173,7 +196,7 @@ fn a_port_is_used_again_after_the_close() {
     world.sequence([
         ("established out 120", connection.back(FIN | ACK)),
         ("established out 0", connection.out(FIN | ACK)),
-        ("established out 120", connection.back(ACK)),
+        ("established out 120", connection.back_at(ACK, SERVER + 2)),
         ("established out 0", connection.out(SYN)),
         ("tcp_state", connection.out_data()),
         ("established out 120", connection.back(SYN | ACK)),
@@ -244,8 +267,8 @@ fn an_untagged_pair_talks_in_both_families() {
     ] {
         world.sequence([
             ("opened out 0", left(&out / tcp(40000, 443).syn())),
-            ("established out 0", right(&back / tcp(443, 40000).syn().ack())),
-            ("established out 0", left(&out / tcp(40000, 443).ack())),
+            ("established out 0", right(&back / tcp(443, 40000).syn().ack().ack_number(1))),
+            ("established out 0", left(&out / tcp(40000, 443).seq(1).ack().ack_number(1))),
             ("binding_port", right(&out / tcp(40000, 443).ack())),
             ("binding_port", left(&back / tcp(443, 40000).ack())),
         ]);

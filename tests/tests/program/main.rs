@@ -16,6 +16,8 @@ mod datagrams;
 mod errors;
 #[path = "../decide/frames.rs"]
 mod frames;
+#[path = "../decide/handshakes.rs"]
+mod handshakes;
 #[expect(dead_code, reason = "its gateway in host memory is for the other tests")]
 #[path = "../decide/fixture.rs"]
 mod hospital;
@@ -25,6 +27,8 @@ mod neighbours;
 mod standing;
 #[path = "../decide/tcp.rs"]
 mod tcp;
+#[path = "../decide/windows.rs"]
+mod windows;
 
 mod differential;
 mod fixture;

@@ -6,7 +6,7 @@ use crate::talk::Sent;
 /// Changes one thing.
 pub(crate) fn mutate(random: &mut Random, (port, frame): &mut Sent) {
     let length = frame.len();
-    match random.below(12) {
+    match random.below(13) {
         0..=2 => {
             let at = random.below(length);
             frame[at] ^= 1 << random.below(8);
@@ -47,6 +47,15 @@ pub(crate) fn mutate(random: &mut Random, (port, frame): &mut Sent) {
             let start = if frame.get(12) == Some(&0x81) { 18 } else { 14 };
             if let Some(byte) = frame.get_mut(start + random.below(40)) {
                 *byte = random.byte();
+            }
+        }
+        11 => {
+            // The sequence number, the acknowledgement or the window of a TCP header.
+            let start = if frame.get(12) == Some(&0x81) { 18 } else { 14 };
+            let network = if frame.get(start) == Some(&0x45) { 20 } else { 40 };
+            let at = start + network + random.pick(&[4, 8, 14]) + random.below(2);
+            if let Some(bytes) = frame.get_mut(at..at + 2) {
+                bytes.copy_from_slice(&random.bytes(2));
             }
         }
         _ => {

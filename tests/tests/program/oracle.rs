@@ -238,7 +238,8 @@ fn transport(segment: &[u8], protocol: u8, is_four: bool) -> Option<Service> {
             let (words, flags) = (usize::from(*segment.get(12)? >> 4), *segment.get(13)?);
             // A SYN alone, and no data with it.
             let opens = flags & (FIN | SYN | RST | ACK | URG) == SYN;
-            (opens && words >= 5 && 4 * words == segment.len()).then_some(Service::Tcp(destination))
+            let is_whole = words >= 5 && 4 * words == segment.len();
+            (opens && is_whole && are_options(&segment[20..])).then_some(Service::Tcp(destination))
         }
         17 => {
             let destination = ports()?;
@@ -251,6 +252,20 @@ fn transport(segment: &[u8], protocol: u8, is_four: bool) -> Option<Service> {
             (is_request && segment.len() >= 8).then_some(Service::Echo)
         }
         _ => None,
+    }
+}
+
+/// Whether the lengths of TCP options are right, up to their end.
+fn are_options(options: &[u8]) -> bool {
+    match options {
+        [] | [0, ..] => true,
+        [1, rest @ ..] => are_options(rest),
+        // A window scale is one byte.
+        [3, length, ..] if *length != 3 => false,
+        [_, length, ..] if *length > 1 => {
+            options.get(usize::from(*length)..).is_some_and(are_options)
+        }
+        [_, ..] => false,
     }
 }
 

@@ -26,6 +26,45 @@ pub(crate) struct Talk {
     pub(crate) kind: Kind,
     pub(crate) near_port: u16,
     pub(crate) far_port: u16,
+    pub(crate) near_syn: Syn,
+    pub(crate) far_syn: Syn,
+}
+
+/// With what an end of a TCP connection begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Syn {
+    sequence: u32,
+    options: Vec<u8>,
+}
+
+impl Syn {
+    fn any(random: &mut Random) -> Self {
+        let number = random.word().to_le_bytes();
+        let sequence = u32::from_le_bytes([number[0], number[1], number[2], number[3]]);
+        // Now and then the numbers wrap around within the connection.
+        let sequence = if random.once_in(3) { sequence | 0xffff_fff0 } else { sequence };
+        let scale = number[4];
+        let options = match random.below(5) {
+            0 => vec![1, 3, 3, scale % 16],
+            1 => vec![2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3, 3, scale % 16],
+            2 => vec![2, 4, 5, 0xb4, 0, 3, 9, 9],
+            _ => Vec::new(),
+        };
+        Self { sequence, options }
+    }
+
+    /// The number of one of the first bytes; now and then one that is far away.
+    fn at(&self, random: &mut Random) -> u32 {
+        let at = match random.below(24) {
+            0 => *random.pick(&[1 << 31, 1 << 24, 70_000, 60_000, 13]),
+            1 => random.pick(&[1_u32 << 30, 70_000, 66_000, 2]).wrapping_neg(),
+            2 | 3 => 4,
+            4 => 8,
+            5 => 1,
+            _ => 0,
+        };
+        self.sequence.wrapping_add(1).wrapping_add(at)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +112,9 @@ impl Talk {
         services.extend(edges(udp).into_iter().map(|port| (Kind::Udp, port)));
         services.extend(echo.then_some((Kind::Echo, 0)));
         let (kind, far_port) = *random.pick(&services);
-        Some(Self { near, far, kind, near_port: *random.pick(&[40000, 40001, 104, 1]), far_port })
+        let near_port = *random.pick(&[40000, 40001, 104, 1]);
+        let (near_syn, far_syn) = (Syn::any(random), Syn::any(random));
+        Some(Self { near, far, kind, near_port, far_port, near_syn, far_syn })
     }
 
     /// Between ends that may have nothing to do with each other.
@@ -92,7 +133,9 @@ impl Talk {
         let far = random.pick(&all).clone();
         let kind = *random.pick(&[Kind::Tcp, Kind::Tcp, Kind::Udp, Kind::Echo, Kind::Neighbour]);
         let near_port = *random.pick(&[40000, 40001, 104, 1]);
-        Self { near, far, kind, near_port, far_port: *random.pick(&PORTS) }
+        let far_port = *random.pick(&PORTS);
+        let (near_syn, far_syn) = (Syn::any(random), Syn::any(random));
+        Self { near, far, kind, near_port, far_port, near_syn, far_syn }
     }
 
     fn link(&self, forth: bool) -> (Packet, u16) {
@@ -117,7 +160,11 @@ impl Talk {
     fn opening_packet(&self) -> (Packet, u16) {
         let (network, port) = self.network(true);
         let packet = match self.kind {
-            Kind::Tcp => network / tcp(self.near_port, self.far_port).syn(),
+            Kind::Tcp => {
+                let Syn { sequence, options } = &self.near_syn;
+                let syn = tcp(self.near_port, self.far_port).syn().seq(*sequence);
+                network / syn.options(options)
+            }
             Kind::Udp => network / udp(self.near_port, self.far_port) / payload(b"asks"),
             Kind::Echo => network / echo_request(self.near_port, 1),
             Kind::Neighbour => return self.neighbour(true),
@@ -155,7 +202,8 @@ impl Talk {
                 if random.once_in(20) {
                     flags = random.byte();
                 }
-                let segment = network / tcp(from, to).flags(flags);
+                let segment =
+                    network / self.segment(random, forth, tcp(from, to).flags(flags), flags);
                 if random.once_in(4) { segment / payload(b"DICM") } else { segment }
             }
             Kind::Udp => network / udp(from, to) / payload(b"answers"),
@@ -167,6 +215,20 @@ impl Talk {
             packet = packet.padded_to(60 + random.below(8));
         }
         (port, packet.bytes())
+    }
+
+    /// Sequence numbers, window and options, mostly those of a real conversation.
+    fn segment(&self, random: &mut Random, forth: bool, header: Tcp, flags: u8) -> Tcp {
+        let (ours, theirs) =
+            if forth { (&self.near_syn, &self.far_syn) } else { (&self.far_syn, &self.near_syn) };
+        let window = *random.pick(&[0xffff, 0xffff, 501, 4, 0]);
+        let header = header.ack_number(theirs.at(random)).window(window);
+        const SYN: u8 = 2;
+        if flags & SYN != 0 && !random.once_in(10) {
+            header.seq(ours.sequence).options(&ours.options)
+        } else {
+            header.seq(ours.at(random))
+        }
     }
 
     /// An error about the opening frame, or about one that never was.

@@ -81,7 +81,8 @@ fn frame(from: &End, to: &End, protocol: Protocol, segment: &[u8]) -> Option<Vec
 
 fn tcp(source: u16, destination: u16, flags: u8) -> Vec<u8> {
     let mut bytes = [source.to_be_bytes(), destination.to_be_bytes()].concat();
-    bytes.extend([0; 8]);
+    // The answer acknowledges the SYN, whose sequence number is 0.
+    bytes.extend([0, 0, 0, 0, 0, 0, 0, u8::from(flags & ACK != 0)]);
     bytes.extend([5 << 4, flags, 0xff, 0xff, 0, 0, 0, 0]);
     bytes
 }

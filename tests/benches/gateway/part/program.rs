@@ -66,6 +66,12 @@ pub(crate) fn measure(effort: Effort, report: &mut Report) {
     for family in [Family::V4, Family::V6, Family::Tagged] {
         cordon.establish(family, if family == Family::V4 { MANY } else { 1 });
     }
+    for (side, packet) in frames::tcp_handshake(cordon.ends(Family::V4)) {
+        match side {
+            Side::Near => cordon.lab().near().port().send(&packet),
+            Side::Far => cordon.lab().far().port().send(&packet),
+        }
+    }
     let mut cases = cases(&cordon, effort.pick(200_000, 1_000_000));
     for number in 0..effort.pick(15, 90) {
         cases.iter_mut().for_each(|case| case.round(number));
@@ -126,6 +132,7 @@ fn cases(cordon: &Cordon, repeat: u32) -> Vec<Case> {
     vec![
         direct("established IPv4", XDP_REDIRECT, request(Family::V4)),
         direct("established IPv6", XDP_REDIRECT, request(Family::V6)),
+        direct("established TCP", XDP_REDIRECT, frames::tcp_data(plain)),
         direct("established in a VLAN", XDP_REDIRECT, request(Family::Tagged)),
         stepping("established IPv4, 1024 flows in turn", MANY, repeat, false),
         stepping("first frame of a flow", NEW, NEW.into(), true),
