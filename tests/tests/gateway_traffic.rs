@@ -121,7 +121,7 @@ fn real_kernels_find_each_other_only_where_a_rule_connects_them() {
     let mut gateway = Gateway::in_lab(Lab::with_hosts(2, 1), &images());
     let lab = gateway.lab();
     for (station, host) in [(NEAR, lab.near()), (IDLE, lab.near_host(1)), (FAR, lab.far())] {
-        station.address(host);
+        station.address(host.link());
     }
     gateway.restart();
     let (connected, idle) = (gateway.lab().near(), gateway.lab().near_host(1));

@@ -65,8 +65,8 @@ impl Gateway {
     /// The same with nothing started.
     pub fn prepare(policy: &str) -> Self {
         let gateway = Self::in_lab(Lab::new(), policy);
-        policy::NEAR.settle(gateway.lab.near(), &policy::FAR);
-        policy::FAR.settle(gateway.lab.far(), &policy::NEAR);
+        policy::NEAR.settle(gateway.lab.near().link(), &policy::FAR);
+        policy::FAR.settle(gateway.lab.far().link(), &policy::NEAR);
         gateway
     }
 
