@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use firewall_control::XdpMode;
 use firewall_tests::{
     gateway::{
         Datagrams, Gateway, Stream, eventually,
@@ -40,6 +41,26 @@ fn real_hosts_talk_tcp_udp_and_ping_as_far_as_a_rule_allows() {
     change.assert_drops(&[]);
     assert_eq!(change.passed_as("inside", "opened"), 6);
     assert_eq!(change.passed_as("outside", "opened"), 0);
+}
+
+#[test]
+fn real_hosts_talk_through_programs_outside_the_driver_too() {
+    let mut gateway = Gateway::prepare(&images());
+    let text = gateway.config_text();
+    gateway.write_config(&text.replace("\ninterface", "\nxdp = \"generic\"\ninterface"));
+    gateway.restart();
+    let (near, far) = (gateway.lab().near(), gateway.lab().far());
+    assert!(gateway.status().ports.iter().all(|port| port.xdp == XdpMode::Generic));
+    let before = gateway.ledger();
+    for (source, address) in [(NEAR.v4, FAR.v4), (NEAR.v6, FAR.v6)] {
+        Stream::open(near, far, address, 104).assert_flows();
+        let datagrams = Datagrams::exchange(near, far, (source, address), 514);
+        assert!(eventually(LONG, || datagrams.answered() > 20), "few datagrams are answered");
+        let (sent, answered) = datagrams.end();
+        assert_eq!(sent, answered, "datagrams were lost");
+        assert!(pings(near, address));
+    }
+    gateway.since(&before).assert_drops(&[]);
 }
 
 #[test]
