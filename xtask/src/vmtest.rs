@@ -50,8 +50,8 @@ const MORE: [&str; 6] = [
     "gateway_stop",
 ];
 
-/// As few random frames as show every verdict.
-const FRAMES: &str = "CORDON_FRAMES=20000";
+/// As few random frames as show every verdict, and patience: emulated, the verifier takes seconds.
+const SETTINGS: &str = "CORDON_FRAMES=20000 CORDON_READY=240";
 
 /// How long one kernel may take, at the least on an idle machine a few times over.
 const BOUND: Duration = Duration::from_mins(20);
@@ -106,7 +106,7 @@ fn boot(series: Series, kernel: &Kernel, built: &Built, runs: &[Run]) -> Result<
         .with_context(|| format!("cannot write {}", initrd.display()))?;
     let (kernel, initrd, log) = (&*kernel.image, &*initrd, &*log);
     let mut reader = Reader::default();
-    let end = Machine { kernel, initrd, command_line: FRAMES, log }.run(BOUND, |line| {
+    let end = Machine { kernel, initrd, command_line: SETTINGS, log }.run(BOUND, |line| {
         if reader.line(line) {
             println!("{line}");
         }
