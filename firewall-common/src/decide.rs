@@ -44,11 +44,6 @@ where
         ethertype::IPV6 => parse::ipv6(frame, link.payload)?,
         _ => return Err(DropReason::Ethertype),
     };
-    if let Way::Router = tables.way()
-        && !is_for_us(tables, note.signature)
-    {
-        return Err(DropReason::BindingMac);
-    }
     packet(frame, tables, note, &network)
 }
 
@@ -66,9 +61,15 @@ fn moment<T: Tables + ?Sized>(tables: &T, now: Ticks) -> Result<Moment, DropReas
     Ok(Moment { stop, half, generation, now })
 }
 
-/// Whether a router would take the frame: what a switch floods to other MACs is not for it.
+/// Whether the gateway would take the frame: what a switch floods to other MACs is not for a router.
+/// What its own kernel sends goes to whoever it likes.
 #[inline(always)]
 fn is_for_us<T: Tables + ?Sized>(tables: &T, frame: Signature) -> bool {
+    match tables.way() {
+        Way::Bridge { .. } => return true,
+        Way::Router if tables.port() == Port::GATEWAY => return true,
+        Way::Router => {}
+    }
     match tables.port_state(frame.port()) {
         Some(port) => frame.is_to_group() || frame.hop().word() == port.mac.load(),
         None => false,
@@ -99,6 +100,9 @@ where
     }
     if note.signature.is_to_group() != network.is_group() {
         return Err(DropReason::IpDestination);
+    }
+    if !is_for_us(tables, note.signature) {
+        return Err(DropReason::BindingMac);
     }
     if let Transport::Error { quoted } = transport {
         return related(frame, tables, note, network, quoted);

@@ -100,10 +100,11 @@ impl Frame for Buffer {
 
 #[inline(always)]
 fn load<T: Wire>((start, end): (usize, usize), offset: u32) -> Option<T> {
+    let offset = whole(offset);
     if offset > LONGEST {
         return None;
     }
-    let first = start + offset as usize;
+    let first = start + offset;
     if first + size_of::<T>() > end {
         return None;
     }
@@ -112,7 +113,27 @@ fn load<T: Wire>((start, end): (usize, usize), offset: u32) -> Option<T> {
 }
 
 /// No frame is longer; with it the verifier can bound every offset.
-const LONGEST: u32 = 0x3fff;
+const LONGEST: usize = 0x3fff;
+
+/// An offset as a word of which LLVM knows nothing, so that it is compared as 64 bits. Linux 6.1's
+/// verifier forgets after a 32-bit `|=` that the upper half is zero, and what it learns from a
+/// 32-bit comparison does not bound the offset then.
+#[inline(always)]
+fn whole(offset: u32) -> usize {
+    let mut offset = offset as usize;
+    if !core::intrinsics::is_val_statically_known(offset) {
+        // One instruction: of none, two lines of source would share a place, which the kernel refuses.
+        // SAFETY: it changes nothing.
+        unsafe {
+            core::arch::asm!(
+                "{0} = {0}",
+                inout(reg) offset,
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+    }
+    offset
+}
 
 impl Frame for Packet {
     #[inline(always)]

@@ -5,6 +5,11 @@
 //! Built for the host this is an empty program, so that the whole workspace compiles with stable
 //! Rust; the object comes from `cargo xtask build`.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch, core_intrinsics))]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(internal_features, reason = "to tell constant offsets from others")
+)]
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

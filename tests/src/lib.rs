@@ -14,3 +14,4 @@ pub mod gateway;
 pub mod lab;
 pub mod packet;
 pub mod runner;
+pub mod verifier;

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use firewall_control::XdpMode;
 use firewall_tests::{
     gateway::{
         Datagrams, Gateway, Stream, eventually,
@@ -73,6 +74,26 @@ fn transfer(mut from: &TcpStream, mut to: &TcpStream) {
         to.read_exact(&mut received).unwrap();
         assert!(received.iter().all(|byte| *byte == 7));
     });
+}
+
+#[test]
+fn real_hosts_talk_through_programs_outside_the_driver_too() {
+    let mut gateway = Gateway::prepare(&images());
+    let text = gateway.config_text();
+    gateway.write_config(&text.replace("\ninterface", "\nxdp = \"generic\"\ninterface"));
+    gateway.restart();
+    let (near, far) = (gateway.lab().near(), gateway.lab().far());
+    assert!(gateway.status().ports.iter().all(|port| port.xdp == XdpMode::Generic));
+    let before = gateway.ledger();
+    for (source, address) in [(NEAR.v4, FAR.v4), (NEAR.v6, FAR.v6)] {
+        Stream::open(near, far, address, 104).assert_flows();
+        let datagrams = Datagrams::exchange(near, far, (source, address), 514);
+        assert!(eventually(LONG, || datagrams.answered() > 20), "few datagrams are answered");
+        let (sent, answered) = datagrams.end();
+        assert_eq!(sent, answered, "datagrams were lost");
+        assert!(pings(near, address));
+    }
+    gateway.since(&before).assert_drops(&[]);
 }
 
 #[test]
@@ -154,7 +175,7 @@ fn real_kernels_find_each_other_only_where_a_rule_connects_them() {
     let mut gateway = Gateway::in_lab(Lab::with_hosts(2, 1), &images());
     let lab = gateway.lab();
     for (station, host) in [(NEAR, lab.near()), (IDLE, lab.near_host(1)), (FAR, lab.far())] {
-        station.address(host);
+        station.address(host.link());
     }
     gateway.restart();
     let (connected, idle) = (gateway.lab().near(), gateway.lab().near_host(1));

@@ -8,6 +8,7 @@ mod ebpf;
 mod process;
 mod setup;
 mod test;
+mod vmtest;
 mod workspace;
 
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Task {
     Bench(bench::Options),
     /// Builds, then runs every test; root is needed for all but the host ones
     Test(test::Options),
+    /// Boots Debian's kernels in QEMU and runs the tests there that must hold on each of them
+    Vmtest(vmtest::Options),
     /// Shows the firewall at work between a radiology and a hospital, in network namespaces
     Demo(demo::Options),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Check => check::run(),
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Test(options) => test::run(&options),
+        Task::Vmtest(options) => vmtest::run(&options),
         Task::Demo(options) => demo::run(&options),
     };
     outcome.unwrap_or_else(|error| {

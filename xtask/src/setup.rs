@@ -64,8 +64,7 @@ pub(crate) fn run() -> Result<()> {
         if !process::is_root() {
             bail!("{}", missing.recipe("setup can install packages as root only"));
         }
-        eprintln!("setup: updating the package lists");
-        process::run(apt().arg("update"))?;
+        update_package_lists()?;
         install_packages(*compiler, packages)?;
         if *promtool {
             install_promtool()?;
@@ -167,6 +166,33 @@ impl Tool {
     }
 }
 
+/// Installs the packages of programs that only one task needs, unless they are there.
+pub(crate) fn need(programs: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<_> = programs
+        .iter()
+        .filter(|(program, _)| process::find(program).is_none())
+        .map(|&(_, package)| package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !is_debian() || !process::is_root() {
+        let packages = missing.join(" ");
+        bail!(
+            "setup can install packages on Debian and as root only; what is missing comes with\n  \
+             apt-get install --no-install-recommends {packages}"
+        );
+    }
+    update_package_lists()?;
+    install_packages(false, &missing)
+}
+
+/// Asks what the archives hold now.
+pub(crate) fn update_package_lists() -> Result<()> {
+    eprintln!("setup: updating the package lists");
+    process::run(apt().arg("update"))
+}
+
 fn install_packages(compiler: bool, packages: &[&str]) -> Result<()> {
     let mut wanted: Vec<&str> = packages.to_vec();
     if compiler {
@@ -197,27 +223,37 @@ fn is_known(package: &str) -> bool {
 fn install_promtool() -> Result<()> {
     eprintln!("setup: unpacking promtool into target/tools");
     let directory = workspace::tools().join("promtool");
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot create {}", directory.display()))?;
-    process::run(apt().current_dir(&directory).args([
-        "-o",
-        // apt's own user may not write here, which is worth a warning to apt and none to us.
-        "APT::Sandbox::User=root",
-        "download",
-        "prometheus",
-    ]))?;
-    let archive = fs::read_dir(&directory)?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .context("apt-get downloaded no prometheus package")?;
-    process::run(Command::new("dpkg-deb").arg("--extract").arg(archive).arg(&directory))?;
+    unpack("prometheus", &directory)?;
     fs::create_dir_all(workspace::tools().join("bin"))?;
     fs::rename(directory.join("usr/bin/promtool"), workspace::tool("promtool"))
         .context("the prometheus package holds no promtool")?;
     fs::remove_dir_all(&directory)?;
     Ok(())
+}
+
+/// Downloads a package and unpacks it into a directory, which is there only when it is complete.
+pub(crate) fn unpack(package: &str, directory: &Path) -> Result<()> {
+    let partial = directory.with_extension("partial");
+    for old in [&*partial, directory] {
+        let _ = fs::remove_dir_all(old);
+    }
+    fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
+    process::run(apt().current_dir(&partial).args([
+        "-o",
+        // apt's own user may not write here, which is worth a warning to apt and none to us.
+        "APT::Sandbox::User=root",
+        "download",
+        package,
+    ]))?;
+    let archive = fs::read_dir(&partial)?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .with_context(|| format!("apt-get downloaded no {package} package"))?;
+    process::run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(&partial))?;
+    fs::remove_file(archive)?;
+    fs::rename(&partial, directory)
+        .with_context(|| format!("cannot create {}", directory.display()))
 }
 
 fn apt() -> Command {

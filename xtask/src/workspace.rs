@@ -24,6 +24,11 @@ pub(crate) fn tools() -> PathBuf {
     root().join("target/tools")
 }
 
+/// Where kernels for test machines are kept, and what is made for them.
+pub(crate) fn vm() -> PathBuf {
+    root().join("target/vm")
+}
+
 /// The path of an installed tool.
 pub(crate) fn tool(name: &str) -> PathBuf {
     tools().join("bin").join(name)

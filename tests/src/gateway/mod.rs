@@ -42,8 +42,9 @@ pub use program::{Ended, binary};
 pub use tmpfs::Tmpfs;
 pub use traffic::{Datagrams, Flood, Stream, Watch, eventually};
 
-/// How long a daemon may take until it answers.
-const READY: Duration = Duration::from_secs(30);
+/// How many seconds a daemon may take until it answers, unless `CORDON_READY` gives it more: the
+/// verifier takes its time on an emulated processor.
+const READY: u32 = 30;
 /// How long it may take to end.
 const ENDED: Duration = Duration::from_secs(10);
 
@@ -68,8 +69,8 @@ impl Gateway {
     /// The same with nothing started.
     pub fn prepare(policy: &str) -> Self {
         let gateway = Self::in_lab(Lab::new(), policy);
-        policy::NEAR.settle(gateway.lab.near(), &policy::FAR);
-        policy::FAR.settle(gateway.lab.far(), &policy::NEAR);
+        policy::NEAR.settle(gateway.lab.near().link(), &policy::FAR);
+        policy::FAR.settle(gateway.lab.far().link(), &policy::NEAR);
         gateway
     }
 
@@ -145,7 +146,7 @@ impl Gateway {
     pub fn restart(&mut self) {
         assert!(self.daemon.is_none(), "the daemon runs already");
         let mut daemon = self.launch();
-        let end = Instant::now() + READY;
+        let end = Instant::now() + ready();
         while self.wait(self.client.status()).is_err() {
             let over = !daemon.is_running() || Instant::now() >= end;
             assert!(!over, "the daemon does not answer:\n{}", daemon.log());
@@ -165,7 +166,7 @@ impl Gateway {
     /// Starts a daemon that is expected to end by itself.
     pub fn daemon_fails(&self) -> Ended {
         let mut daemon = self.launch();
-        let status = daemon.wait(READY);
+        let status = daemon.wait(ready());
         let log = daemon.log();
         let status = status.unwrap_or_else(|| panic!("the daemon does not end:\n{log}"));
         Ended { code: status.code(), out: String::new(), errors: log }
@@ -331,6 +332,10 @@ fn answered<T>(answer: Result<T, ClientError>) -> T {
 /// How often a test repeats what may go wrong once in a while: `CORDON_REPEAT`, or `least`.
 pub fn repeat(least: u32) -> u32 {
     setting("CORDON_REPEAT").unwrap_or(least)
+}
+
+fn ready() -> Duration {
+    Duration::from_secs(setting("CORDON_READY").unwrap_or(READY).into())
 }
 
 /// A number from the environment; panics if it is none.

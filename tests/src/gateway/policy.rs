@@ -1,7 +1,7 @@
 //! The hosts' addresses, and policies for them.
 
 use crate::{
-    lab::Host,
+    lab::Link,
     packet::{Mac, Packet, eth, ipv4, ipv6},
 };
 
@@ -27,19 +27,19 @@ pub const IDLE: Station =
     Station { mac: Mac([2, 0, 0, 0, 1, 2]), v4: "10.20.0.12", v6: "fd00:20::12" };
 
 impl Station {
-    /// Gives a host these addresses, and says where `peer` is, so that nobody asks. Nothing is
-    /// reported about groups by the time this returns.
-    pub fn settle(&self, host: &Host, peer: &Self) {
-        self.address(host);
-        host.link().neighbour(peer.v4, peer.mac);
-        host.link().neighbour(peer.v6, peer.mac);
+    /// Gives a host's interface these addresses, and says where `peer` is, so that nobody asks.
+    /// Nothing is reported about groups by the time this returns.
+    pub fn settle(&self, link: &Link, peer: &Self) {
+        self.address(link);
+        link.neighbour(peer.v4, peer.mac);
+        link.neighbour(peer.v6, peer.mac);
     }
 
-    /// Gives a host these addresses.
-    pub fn address(&self, host: &Host) {
-        host.link().sysctl("ipv6", "mldv2_unsolicited_report_interval", "1");
-        host.link().address(&format!("{}/24", self.v4));
-        host.link().address(&format!("{}/64", self.v6));
+    /// Gives a host's interface these addresses.
+    pub fn address(&self, link: &Link) {
+        link.sysctl("ipv6", "mldv2_unsolicited_report_interval", "1");
+        link.address(&format!("{}/24", self.v4));
+        link.address(&format!("{}/64", self.v6));
     }
 
     /// Both addresses.

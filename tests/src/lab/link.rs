@@ -61,6 +61,16 @@ impl Link {
         link
     }
 
+    /// A VLAN device of the kernel's on top of this interface, up and named `LINK.VLAN`.
+    pub fn vlan(&self, vlan: u16) -> Self {
+        let (namespace, name) = (self.namespace.clone(), format!("{}.{vlan}", self.name));
+        let device = ["type", "vlan", "id", &vlan.to_string()];
+        self.ip(&[&["link", "add", "link", &self.name, "name", &name], &device[..]].concat());
+        let link = Self { namespace, name };
+        link.up();
+        link
+    }
+
     /// An interface that is already there.
     pub fn existing(namespace: &Namespace, name: &str) -> Self {
         let link = Self { namespace: namespace.handle().clone(), name: name.to_owned() };

@@ -1,8 +1,6 @@
-//! Where the program's room ends: ports without a way out, full tables, events without a reader,
-//! the memory of a flow and the verifier's patience.
+//! Where the program's room ends: ports without a way out, full tables, events without a reader
+//! and the memory of a flow.
 
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use firewall_common::abi::{EventState, Stop, map};
@@ -11,10 +9,9 @@ use firewall_daemon::dataplane::sizes;
 use firewall_policy::SequentialSlots;
 use firewall_policy::explain::Sizes;
 use firewall_tests::lab::Lab;
-use nix::libc;
 
 use crate::fixture::*;
-use crate::gateway::{FLOWS, Gateway, Loaded, config};
+use crate::gateway::{FLOWS, Loaded, config};
 
 fn asks(port: u16) -> Arrival {
     inside(ct() / ipv4(CT4, PACS4) / udp(port, 123))
@@ -116,39 +113,4 @@ fn a_flow_takes_176_bytes() {
     let (key, value) = (flows.key_size.next_multiple_of(8), flows.value_size.next_multiple_of(8));
     assert_eq!((key, value, bucket), (40, 72, 16));
     assert_eq!(key + value + HEAD + bucket, 176);
-}
-
-#[test]
-fn the_verifier_has_room_to_spare() {
-    let gateway = Gateway::with_flows(FLOWS);
-    for port in 0..4 {
-        let instructions = verified(gateway.trial.program(Port(port)).unwrap()).unwrap();
-        println!("port {port}: {instructions} instructions verified");
-        // The kernel gives up at a million.
-        assert!((1..250_000).contains(&instructions), "{instructions}");
-    }
-}
-
-/// `bpf_prog_info.verified_insns`.
-fn verified(program: &OwnedFd) -> io::Result<u32> {
-    const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
-    const VERIFIED: usize = 216;
-    #[repr(C)]
-    struct Attributes {
-        fd: u32,
-        length: u32,
-        info: u64,
-    }
-    let mut info = [0_u8; 232];
-    let fd = u32::try_from(program.as_raw_fd()).unwrap();
-    let mut attributes = Attributes { fd, length: 232, info: info.as_mut_ptr() as u64 };
-    // SAFETY: a prefix of `union bpf_attr`; the kernel writes at most `length` bytes to `info`.
-    let result = unsafe {
-        let command = OBJ_GET_INFO_BY_FD;
-        libc::syscall(libc::SYS_bpf, command, &raw mut attributes, size_of::<Attributes>())
-    };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(u32::from_ne_bytes(*info[VERIFIED..].first_chunk().unwrap()))
 }

@@ -1,0 +1,56 @@
+//! How hard the kernel's verifier finds the programs. `cargo xtask vmtest` collects what this prints
+//! on every kernel that it boots, in `tests/verifier.md`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests")]
+
+use std::{
+    fs,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use firewall_common::Port;
+use firewall_daemon::{
+    config::Config,
+    dataplane::{
+        load::{self, Constants},
+        measure_clock, sizes,
+    },
+};
+use firewall_tests::{
+    lab::Lab,
+    verifier::{LIMIT, Record},
+};
+
+#[test]
+fn the_verifier_has_room_to_spare() {
+    for (name, program) in programs() {
+        let Record { instructions, stack } = Record::of(program.as_fd()).unwrap();
+        println!("verifier: {name} instructions {instructions} stack {}", stack.unwrap_or(0));
+        assert!((1..room()).contains(&instructions), "{name}: {instructions} of {LIMIT}");
+        assert!(stack.is_none_or(|bytes| bytes <= 512), "{name}: {stack:?} bytes of stack");
+    }
+}
+
+/// A quarter of what there is. Before 6.12 the verifier finds fewer states alike: Debian's 6.1 walks
+/// through twice as much, and with three quarters of its patience left there is no room to spare.
+fn room() -> u32 {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap(), numbers.next().unwrap());
+    if version < (6, 12) { LIMIT / 2 } else { LIMIT / 4 }
+}
+
+/// Every program of the object, as a gateway with one pair of ports loads it.
+fn programs() -> Vec<(&'static str, OwnedFd)> {
+    let lab = Lab::new();
+    let directory = lab.bpffs().join("maps");
+    fs::create_dir(&directory).unwrap();
+    let text = "[gateway]\nmode = \"bridge\"\npairs = [[\"inside\", \"outside\"]]\n\
+        [port.inside]\ninterface = \"inside\"\n[port.outside]\ninterface = \"outside\"\n";
+    let text = format!("[bpf]\ndirectory = {:?}\n{text}", lab.bpffs().join("cordon"));
+    let config: Config = text.parse().unwrap();
+    let sizes = sizes(&config);
+    let timeouts = load::timeouts(measure_clock(&config).unwrap());
+    let constants = Constants { port: Port(0), peer: Port(1), timeouts, events_per_tick: 16 };
+    let load::Loaded { cordon } = load::program(&directory, &sizes, &constants).unwrap();
+    vec![("cordon", cordon), ("clock", load::clock(&directory, &sizes).unwrap())]
+}
