@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod process;
 mod setup;
 mod test;
@@ -33,6 +34,8 @@ enum Task {
     Bench(bench::Options),
     /// Builds, then runs every test; root is needed for all but the host ones
     Test(test::Options),
+    /// Compares the program with the decision and the oracle, by random frames; root is needed
+    Fuzz(fuzz::Options),
     /// Shows the firewall at work between a radiology and a hospital, in network namespaces
     Demo(demo::Options),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Check => check::run(),
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Test(options) => test::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Demo(options) => demo::run(&options),
     };
     outcome.unwrap_or_else(|error| {

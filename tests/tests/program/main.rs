@@ -26,12 +26,14 @@ mod standing;
 #[path = "../decide/tcp.rs"]
 mod tcp;
 
+mod conversations;
 mod differential;
 mod fixture;
 mod gateway;
 mod limits;
 mod mutate;
 mod oracle;
+mod play;
 mod policies;
 mod random;
 mod stateless;
