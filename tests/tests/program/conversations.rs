@@ -3,12 +3,12 @@
 
 use firewall_common::{PassReason, Port, Ticks, Verdict};
 use firewall_policy::{Capacity, Image, Policy, SequentialSlots, compile};
+use firewall_tests::oracle::{Judgement, Level, Mode, Oracle, Standing};
 use firewall_tests::packet::hex;
 
 use crate::fixture::retagged;
 use crate::gateway::Gateway;
 use crate::mutate::mutate;
-use crate::oracle::{Judgement, Level, Mode, Oracle, Standing};
 use crate::play::Play;
 use crate::policies::policy;
 use crate::random::{Random, Tally, is_thorough, sessions};

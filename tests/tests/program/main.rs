@@ -32,7 +32,6 @@ mod fixture;
 mod gateway;
 mod limits;
 mod mutate;
-mod oracle;
 mod play;
 mod policies;
 mod random;

@@ -4,12 +4,12 @@
 use firewall_common::abi::Stop;
 use firewall_common::{Port, Ticks};
 use firewall_policy::{Capacity, Image, Policy, SequentialSlots, compile};
+use firewall_tests::oracle::{Judgement, Level, Mode, Oracle, Standing};
 use firewall_tests::packet::hex;
 
 use crate::conversations::agree;
 use crate::gateway::{FLOWS, Gateway};
 use crate::mutate::mutate;
-use crate::oracle::{Judgement, Level, Mode, Oracle, Standing};
 use crate::policies::policy;
 use crate::random::{Random, Tally, is_thorough, sessions};
 use crate::talk::Talk;

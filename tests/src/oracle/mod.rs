@@ -22,7 +22,7 @@ use self::wire::{Content, Frame};
 
 /// How the gateway stands between its ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub enum Mode {
     /// What comes in on one port of a pair leaves by the other.
     Bridge,
 }
@@ -44,7 +44,8 @@ impl Mode {
 
 /// How far something is stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
+pub enum Level {
+    /// Not at all.
     #[default]
     Running,
     /// Rules marked `essential` are the only exception.
@@ -55,19 +56,23 @@ pub(crate) enum Level {
 
 /// What operators and authentication have said, by the names of the policy.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Standing {
-    pub(crate) stop: Level,
-    pub(crate) subnetworks: BTreeMap<String, Level>,
-    pub(crate) isolated: BTreeSet<String>,
-    /// Until which second.
-    pub(crate) leases: BTreeMap<String, u64>,
+pub struct Standing {
+    /// How far everything is stopped.
+    pub stop: Level,
+    /// How far subnetworks are.
+    pub subnetworks: BTreeMap<String, Level>,
+    /// Nodes that are cut off.
+    pub isolated: BTreeSet<String>,
+    /// Until which second nodes are authenticated.
+    pub leases: BTreeMap<String, u64>,
 }
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judgement {
+pub enum Judgement {
     /// It passes, for that reason, and leaves with that tag.
     Passes(PassReason, u16),
+    /// It does not, whatever the reason.
     Drops,
     /// The promises leave it open.
     Either,
@@ -75,7 +80,7 @@ pub(crate) enum Judgement {
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
-pub(crate) struct Oracle {
+pub struct Oracle {
     mode: Mode,
     policy: Policy,
     standing: Standing,
@@ -90,48 +95,53 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(crate) fn new(mode: Mode, policy: &Policy, standing: Standing, capacity: usize) -> Self {
+    /// One that has seen nothing yet, at second 0.
+    pub fn new(mode: Mode, policy: &Policy, standing: Standing, capacity: usize) -> Self {
         let (policy, flows, questions) = (policy.clone(), Vec::new(), Vec::new());
         Self { mode, policy, standing, capacity, now: 0, epoch: 0, flows, questions }
     }
 
-    pub(crate) fn standing(&self) -> &Standing {
+    /// What it has been told.
+    pub fn standing(&self) -> &Standing {
         &self.standing
     }
 
-    pub(crate) fn now(&self) -> u64 {
+    /// In seconds.
+    pub fn now(&self) -> u64 {
         self.now
     }
 
     /// A policy comes into force.
-    pub(crate) fn reload(&mut self, policy: &Policy) {
+    pub fn reload(&mut self, policy: &Policy) {
         self.policy = policy.clone();
         self.epoch += 1;
     }
 
     /// Something changes but for the stop of everything and the renewal of leases.
-    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Standing)) {
+    pub fn change(&mut self, change: impl FnOnce(&mut Standing)) {
         change(&mut self.standing);
         self.epoch += 1;
     }
 
-    pub(crate) fn stop(&mut self, level: Level) {
+    /// Everything is stopped so far.
+    pub fn stop(&mut self, level: Level) {
         self.standing.stop = level;
     }
 
     /// Leases only become longer; to end one is a [change](Self::change).
-    pub(crate) fn grant(&mut self, node: &str, until: u64) {
+    pub fn grant(&mut self, node: &str, until: u64) {
         let end = self.standing.leases.entry(node.to_owned()).or_default();
         *end = until.max(*end);
     }
 
-    pub(crate) fn wait(&mut self, seconds: u64) {
+    /// Time passes.
+    pub fn wait(&mut self, seconds: u64) {
         self.now += seconds;
     }
 
     /// Flows that have been answered, and those that have not; what is over counts until somebody
     /// notices.
-    pub(crate) fn flow_counts(&self) -> (usize, usize) {
+    pub fn flow_counts(&self) -> (usize, usize) {
         let established = self.established();
         (self.flows.len() - established + self.questions.len(), established)
     }
@@ -141,7 +151,7 @@ impl Oracle {
     }
 
     /// Judges the next frame.
-    pub(crate) fn judge(&mut self, port: u16, frame: &[u8]) -> Judgement {
+    pub fn judge(&mut self, port: u16, frame: &[u8]) -> Judgement {
         if self.standing.stop == Level::Hard {
             return Judgement::Drops;
         }
