@@ -8,6 +8,7 @@ mod ebpf;
 mod fuzz;
 mod process;
 mod setup;
+mod soak;
 mod test;
 mod workspace;
 
@@ -36,6 +37,8 @@ enum Task {
     Test(test::Options),
     /// Compares the program with the decision and the oracle, by random frames; root is needed
     Fuzz(fuzz::Options),
+    /// Keeps a gateway busy with traffic, attacks, reloads, stops and crashes; root is needed
+    Soak(soak::Options),
     /// Shows the firewall at work between a radiology and a hospital, in network namespaces
     Demo(demo::Options),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Test(options) => test::run(&options),
         Task::Fuzz(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
+        Task::Soak(options) => soak::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Demo(options) => demo::run(&options),
     };
     outcome.unwrap_or_else(|error| {
