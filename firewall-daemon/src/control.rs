@@ -130,6 +130,18 @@ pub async fn serve<O: Operator>(listener: Listener, operator: Arc<O>) {
     }
 }
 
+/// Holds one conversation over a stream that is no socket, whose other end is taken for root: what
+/// tests speak to that have no caller the kernel could name.
+pub async fn converse_as_root<O: Operator>(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    operator: Arc<O>,
+) {
+    let root = Peer { uid: 0, gid: 0, pid: std::process::id() };
+    let ticket = Arc::new(Connections::new(1)).admit(root.uid);
+    let server = Server::new(operator, Gate::new(nix::unistd::Gid::from_raw(0)));
+    server.converse(stream, root, ticket).await;
+}
+
 /// As many connections as descriptors allow; half of them stay free for everything else.
 fn connection_limit() -> usize {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};

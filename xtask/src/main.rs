@@ -5,8 +5,10 @@ mod build;
 mod check;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod process;
 mod setup;
+mod soak;
 mod test;
 mod vmtest;
 mod workspace;
@@ -36,6 +38,10 @@ enum Task {
     Test(test::Options),
     /// Boots Debian's kernels in QEMU and runs the tests there that must hold on each of them
     Vmtest(vmtest::Options),
+    /// Compares the program with the decision and the oracle, by random frames; root is needed
+    Fuzz(fuzz::Options),
+    /// Keeps a gateway busy with traffic, attacks, reloads, stops and crashes; root is needed
+    Soak(soak::Options),
     /// Shows the firewall at work between a radiology and a hospital, in network namespaces
     Demo(demo::Options),
 }
@@ -49,6 +55,8 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Test(options) => test::run(&options),
         Task::Vmtest(options) => vmtest::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
+        Task::Soak(options) => soak::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Demo(options) => demo::run(&options),
     };
     outcome.unwrap_or_else(|error| {

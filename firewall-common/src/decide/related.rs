@@ -154,20 +154,23 @@ fn quote<F: Frame + ?Sized>(
     }
 }
 
-/// Whether who reports an error is a node that speaks for itself, or a router of the subnetwork
-/// beyond with an address that is no node's: not even a router reports in another node's name.
+/// Whether who reports an error is a node that speaks for itself and may speak, or a router of the
+/// subnetwork beyond with an address that is no node's: not even a router reports in another node's
+/// name.
 #[inline(always)]
 pub(super) fn report<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(), DropReason> {
-    match recognise(tables, note, Role::Source) {
-        Ok(()) => return Ok(()),
+    let reporter = recognise(tables, note, Role::Source);
+    let Some(view) = View::new(tables, note) else {
+        return Err(DropReason::NotArmed);
+    };
+    match reporter {
+        // An isolated node does not meddle with what others say to each other, either.
+        Ok(()) => return view.standing(&note.source, note.moment.now).map(drop),
         Err(DropReason::UnknownSource) => {}
         Err(reason) if note.source.party.is_node() => return Err(reason),
         // A router has addresses in more networks than the one it sends from.
         Err(_) => {}
     }
-    let Some(view) = View::new(tables, note) else {
-        return Err(DropReason::NotArmed);
-    };
     if view.is_router(note.grant.to, note.signature.source()) {
         Ok(())
     } else {

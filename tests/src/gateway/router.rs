@@ -105,7 +105,7 @@ pub fn address(link: &Link, station: &Station) {
 
 /// Gives a host its addresses, and routes to the rest of the world.
 fn settle(host: &Host, station: &Station, gate: &Station) {
-    station.address(host);
+    station.address(host.link());
     host.link().route("default", gate.v4);
     host.link().route("default", gate.v6);
 }

@@ -65,6 +65,27 @@ fn nobody_reports_in_the_name_of_another_node() {
 }
 
 #[test]
+fn a_node_that_may_not_speak_reports_nothing_of_others() {
+    let world = World::new();
+    let answer = || hospital() / ipv4(PACS4, CT4) / tcp(104, 40000).syn().ack();
+    let from_monitor = || outside(hospital() / ipv4(MONITOR4, CT4) / icmp_unreachable(&syn()));
+    let from_workstation = || {
+        let link = eth(WORKSTATION, ROUTER) / vlan(120);
+        inside(link / ipv4(WORKSTATION4, PACS4) / icmp_unreachable(&answer()))
+    };
+    world.sequence([
+        ("opened out 0", inside(syn())),
+        ("established out 120", outside(answer())),
+        ("related out 120", from_monitor()),
+        ("no_lease", from_workstation()),
+    ]);
+    world.memory.isolate(world.node("monitor"), true);
+    world.sequence([("established out 0", inside(syn())), ("isolated", from_monitor())]);
+    world.memory.isolate(world.node("monitor"), false);
+    world.sequence([("established out 0", inside(syn())), ("related out 120", from_monitor())]);
+}
+
+#[test]
 fn an_error_must_quote_what_its_receiver_sent() {
     let world = World::new();
     let v4 = || hospital() / ipv4(PACS4, CT4);

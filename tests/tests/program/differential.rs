@@ -1,7 +1,7 @@
 //! The program against the same decision in host memory: every verdict, every frame that leaves and
 //! every flow that is remembered must be the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use firewall_common::abi::{Stop, Timeouts};
 use firewall_common::tables::Way;
@@ -14,7 +14,7 @@ use crate::fixture::{POLICY, compiled, retagged};
 use crate::gateway::Gateway;
 use crate::mutate::mutate;
 use crate::policies::policy;
-use crate::random::{Random, frames};
+use crate::random::{Random, Tally, is_thorough, sessions};
 use crate::talk::{Sent, Talk};
 
 /// So few that the table of established flows fills up now and then.
@@ -30,14 +30,13 @@ struct Pair {
     memory: Memory,
     now: Ticks,
     waits: u32,
-    told: BTreeMap<&'static str, u64>,
 }
 
 impl Pair {
     fn new() -> Self {
         let gateway = Gateway::with_flows(FLOWS);
         let memory = Memory::new(&Sizes::default());
-        Self { gateway, memory, now: Ticks(0), waits: 0, told: BTreeMap::new() }
+        Self { gateway, memory, now: Ticks(0), waits: 0 }
     }
 
     /// Both forget everything and come into force anew.
@@ -52,7 +51,7 @@ impl Pair {
     }
 
     /// Panics where the two differ.
-    fn send(&mut self, seed: u64, (port, frame): &Sent) {
+    fn send(&self, seed: u64, (port, frame): &Sent, tally: &mut Tally) {
         let (port, way) = (Port(*port), Way::Bridge { peer: Port(port ^ 1) });
         let decided = self.memory.decide(frame, port, way, self.now);
         let (verdict, output) = self.gateway.run(port, frame);
@@ -65,7 +64,7 @@ impl Pair {
             let left = retagged(frame, passage.exit.vlan.0);
             assert_eq!(hex(&output), hex(&left), "seed {seed}, port {}: {}", port.0, hex(frame));
         }
-        *self.told.entry(verdict.name()).or_default() += 1;
+        tally.count(verdict.name());
     }
 
     /// Changes something between frames.
@@ -150,7 +149,7 @@ fn node(random: &mut Random, image: &Image) -> NodeSlot {
 }
 
 /// One policy and what it becomes, and frames of a few conversations.
-fn session(pair: &mut Pair, seed: u64, policies: &[Policy]) {
+fn session(pair: &mut Pair, seed: u64, policies: &[Policy], tally: &mut Tally) {
     let mut random = Random::new(seed);
     let mut slots = SequentialSlots::new();
     let images: Vec<_> = policies
@@ -189,7 +188,7 @@ fn session(pair: &mut Pair, seed: u64, policies: &[Policy]) {
                 mutate(&mut random, &mut sent);
             }
         }
-        pair.send(seed, &sent);
+        pair.send(seed, &sent, tally);
     }
     pair.compare_flows(seed);
     pair.gateway.settle();
@@ -197,10 +196,7 @@ fn session(pair: &mut Pair, seed: u64, policies: &[Policy]) {
 
 #[test]
 fn the_program_decides_as_the_same_decision_does_in_host_memory() {
-    let mut pair = Pair::new();
-    let sessions = frames().div_ceil(SESSION) as u64;
-    let only = std::env::var("CORDON_SEED").ok().map(|seed| seed.parse().unwrap());
-    for seed in only.map_or(0..sessions, |seed: u64| seed..seed + 1) {
+    let tally = sessions("the same decision", SESSION, Pair::new, |pair, seed, tally| {
         let mut random = Random::new(!seed);
         let policies: Vec<_> = if random.once_in(5) {
             let other = POLICY.replace("vlan = 120", "vlan = 220").replace("443", "80");
@@ -209,10 +205,9 @@ fn the_program_decides_as_the_same_decision_does_in_host_memory() {
         } else {
             (0..2).map(|_| policy(&mut random)).collect()
         };
-        session(&mut pair, seed, &policies);
-    }
-    println!("{} frames: {:?}", sessions * SESSION as u64, pair.told);
-    let told: BTreeSet<_> = pair.told.keys().copied().collect();
+        session(pair, seed, &policies, tally);
+    });
+    let told: BTreeSet<_> = tally.told.keys().copied().collect();
     // Nothing can give the first two yet; the others have tests of their own.
     let elsewhere = [
         DropReason::Application,
@@ -225,7 +220,7 @@ fn the_program_decides_as_the_same_decision_does_in_host_memory() {
     let all = PassReason::ALL.iter().filter(|reason| **reason != PassReason::Kernel);
     let all = all.map(|reason| reason.name());
     let all: BTreeSet<_> = all.chain(drops.map(|reason| reason.name())).collect();
-    if only.is_none() {
+    if is_thorough() {
         assert_eq!(told, all, "the frames are not varied enough");
     }
 }

@@ -30,12 +30,13 @@ mod tcp;
 #[path = "../decide/windows.rs"]
 mod windows;
 
+mod conversations;
 mod differential;
 mod fixture;
 mod gateway;
 mod limits;
 mod mutate;
-mod oracle;
+mod play;
 mod policies;
 mod random;
 mod stateless;

@@ -2,67 +2,63 @@
 //! random policies, stops, isolations and leases.
 
 use firewall_common::abi::Stop;
-use firewall_common::{Port, Ticks, Verdict};
+use firewall_common::{Port, Ticks};
 use firewall_policy::{Capacity, Image, Policy, SequentialSlots, compile};
+use firewall_tests::oracle::{Judgement, Level, Mode, Oracle, Standing};
 use firewall_tests::packet::hex;
 
+use crate::conversations::agree;
 use crate::gateway::{FLOWS, Gateway};
 use crate::mutate::mutate;
-use crate::oracle::{Level, Standing, may_pass};
 use crate::policies::policy;
-use crate::random::{Random, frames};
-use crate::talk::{Kind, Talk};
+use crate::random::{Random, Tally, is_thorough, sessions};
+use crate::talk::Talk;
 
 /// Frames under one policy.
 const FRAMES: usize = 100;
 
 #[test]
 fn a_first_frame_passes_if_and_only_if_the_policy_says_so() {
-    let gateway = Gateway::with_flows(FLOWS);
-    let (mut passed, mut dropped) = (0, 0);
-    let only = std::env::var("CORDON_SEED").ok().map(|seed| seed.parse().unwrap());
-    let rounds = frames().div_ceil(FRAMES) as u64;
-    for seed in only.map_or(0..rounds, |seed: u64| seed..seed + 1) {
-        let random = &mut Random::new(seed);
-        let policy = policy(random);
-        let mut slots = SequentialSlots::new();
-        let image = compile(&policy, &mut slots, random.word(), &Capacity::default()).unwrap();
-        gateway.reset(&image);
-        let standing = standing(random, &policy);
-        impose(&gateway, &policy, &image, &standing);
-        for _ in 0..FRAMES {
-            let talk = Talk::any(random, &policy);
-            if talk.kind == Kind::Neighbour {
-                continue;
-            }
-            let mut sent = talk.opening();
-            if random.once_in(3) {
-                mutate(random, &mut sent);
-            }
-            if random.once_in(100) {
-                let length = 14 + random.below(100);
-                sent.1 = random.bytes(length);
-            }
-            let (port, frame) = sent;
-            let expected = may_pass(&policy, &standing, port, &frame);
-            let (verdict, _) = gateway.run(Port(port), &frame);
-            let passes = matches!(verdict, Verdict::Pass(_));
-            assert_eq!(
-                passes,
-                expected,
-                "seed {seed}, {verdict:?} on port {port}: {}\n{standing:?}\n{policy:#?}",
-                hex(&frame)
-            );
-            if passes {
-                gateway.trial.forget_flows().unwrap();
-                passed += 1;
-            } else {
-                dropped += 1;
-            }
+    let start = || Gateway::with_flows(FLOWS);
+    let tally = sessions("the oracle, first frames", FRAMES, start, |gateway, seed, tally| {
+        session(gateway, seed, tally);
+    });
+    let passed = tally.told.get("opened").copied().unwrap_or_default();
+    assert!(!is_thorough() || passed > tally.frames / 10, "{passed} of {}", tally.frames);
+}
+
+fn session(gateway: &Gateway, seed: u64, tally: &mut Tally) {
+    let random = &mut Random::new(seed);
+    let policy = policy(random);
+    let mut slots = SequentialSlots::new();
+    let image = compile(&policy, &mut slots, random.word(), &Capacity::default()).unwrap();
+    gateway.reset(&image);
+    let standing = standing(random, &policy);
+    impose(gateway, &policy, &image, &standing);
+    for _ in 0..FRAMES {
+        let mut sent = Talk::any(random, &policy).opening();
+        if random.once_in(3) {
+            mutate(random, &mut sent);
         }
+        if random.once_in(100) {
+            let length = 14 + random.below(100);
+            sent.1 = random.bytes(length);
+        }
+        let (port, frame) = sent;
+        // One that has seen nothing yet.
+        let mut oracle = Oracle::new(Mode::Bridge, &policy, standing.clone(), FLOWS as usize);
+        let expected = oracle.judge(port, &frame);
+        let (verdict, output) = gateway.run(Port(port), &frame);
+        assert!(
+            agree(expected, verdict, &frame, &output),
+            "seed {seed}, {verdict:?} on port {port}, not {expected:?}: {}\n{standing:?}\n{policy:#?}",
+            hex(&frame)
+        );
+        if matches!(expected, Judgement::Passes(..)) {
+            gateway.trial.forget_flows().unwrap();
+        }
+        tally.count(verdict.name());
     }
-    println!("{} first frames: {passed} passed, {dropped} dropped", passed + dropped);
-    assert!(only.is_some() || passed > dropped / 10, "{passed} of {}", passed + dropped);
 }
 
 fn standing(random: &mut Random, policy: &Policy) -> Standing {
@@ -71,30 +67,37 @@ fn standing(random: &mut Random, policy: &Policy) -> Standing {
         1 | 2 => Level::Ordinary,
         _ => Level::Running,
     };
-    let (stop, subnetworks) = (level(20), policy.subnetworks().iter().map(|_| level(15)).collect());
-    let nodes = 0..policy.nodes().len();
-    let isolated = nodes.clone().filter(|_| random.once_in(12)).collect();
-    let authenticated = nodes.filter(|_| !random.once_in(3)).collect();
-    Standing { stop, subnetworks, isolated, authenticated }
+    let stop = level(20);
+    let subnetworks = policy.subnetworks().iter();
+    let subnetworks =
+        subnetworks.map(|subnetwork| (subnetwork.name.to_string(), level(15))).collect();
+    let names = || policy.nodes().iter().map(|node| node.name.to_string());
+    let isolated = names().filter(|_| random.once_in(12)).collect();
+    let leases = names().filter(|_| !random.once_in(3)).map(|name| (name, u64::MAX)).collect();
+    Standing { stop, subnetworks, isolated, leases }
 }
 
 /// Tells the program.
 fn impose(gateway: &Gateway, policy: &Policy, image: &Image, standing: &Standing) {
-    let stop = |level: Level| match level {
+    let trial = &gateway.trial;
+    trial.stop(stop(standing.stop));
+    for (subnetwork, level) in &standing.subnetworks {
+        let id = policy.subnetwork_named(subnetwork).unwrap();
+        trial.stop_subnetwork(image.names.subnetwork_slot(id), stop(*level));
+    }
+    for node in policy.nodes() {
+        let slot = image.names.node_slot(policy.node_named(&node.name).unwrap());
+        trial.isolate(slot, standing.isolated.contains(&*node.name));
+        let end = if standing.leases.contains_key(&*node.name) { u64::MAX >> 2 } else { 0 };
+        trial.grant(slot, Ticks(end));
+    }
+}
+
+/// As the control word says it.
+pub(crate) const fn stop(level: Level) -> Stop {
+    match level {
         Level::Running => Stop::None,
         Level::Ordinary => Stop::Ordinary,
         Level::Hard => Stop::Hard,
-    };
-    let trial = &gateway.trial;
-    trial.stop(stop(standing.stop));
-    for (subnetwork, level) in policy.subnetworks().iter().zip(&standing.subnetworks) {
-        let id = policy.subnetwork_named(&subnetwork.name).unwrap();
-        trial.stop_subnetwork(image.names.subnetwork_slot(id), stop(*level));
-    }
-    for (index, node) in policy.nodes().iter().enumerate() {
-        let slot = image.names.node_slot(policy.node_named(&node.name).unwrap());
-        trial.isolate(slot, standing.isolated.contains(&index));
-        let end = if standing.authenticated.contains(&index) { u64::MAX >> 2 } else { 0 };
-        trial.grant(slot, Ticks(end));
     }
 }

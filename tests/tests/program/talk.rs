@@ -151,6 +151,19 @@ impl Talk {
         (link / ip(from.address, to.address), port)
     }
 
+    /// Who else might tell that a frame of this one did not arrive: anybody of the family, on either
+    /// side, now and then with an address that nobody has.
+    pub(crate) fn reporters(&self, random: &mut Random, policy: &Policy) -> Vec<End> {
+        let mut ends: Vec<_> = ends(random, policy).into_iter().map(|(_, end)| end).collect();
+        ends.retain(|end| end.address.is_ipv4() == self.near.address.is_ipv4());
+        let hops = ends.clone().into_iter().map(|end| match end.address {
+            IpAddr::V4(_) => End { address: Ipv4Addr::new(198, 51, 100, 1).into(), ..end },
+            IpAddr::V6(_) => End { address: Ipv6Addr::from(0x2001_0db8 << 96).into(), ..end },
+        });
+        ends.extend(hops.collect::<Vec<_>>());
+        ends
+    }
+
     /// The frame that opens it.
     pub(crate) fn opening(&self) -> Sent {
         let (packet, port) = self.opening_packet();
@@ -195,7 +208,7 @@ impl Talk {
         let (from, to) =
             if forth { (self.near_port, self.far_port) } else { (self.far_port, self.near_port) };
         let mut packet = match self.kind {
-            _ if random.once_in(10) => return self.error(random, forth),
+            _ if random.once_in(10) => return self.error(random, forth, None),
             Kind::Tcp => {
                 const FLAGS: [u8; 9] = [0x12, 0x12, 0x10, 0x10, 0x10, 0x11, 0x04, 0x02, 0x14];
                 let mut flags = *random.pick(&FLAGS);
@@ -203,13 +216,10 @@ impl Talk {
                     flags = random.byte();
                 }
                 let segment =
-                    network / self.segment(random, forth, tcp(from, to).flags(flags), flags);
+                    network / self.numbered(random, forth, tcp(from, to).flags(flags), flags);
                 if random.once_in(4) { segment / payload(b"DICM") } else { segment }
             }
-            Kind::Udp => network / udp(from, to) / payload(b"answers"),
-            Kind::Echo if forth => network / echo_request(self.near_port, 2),
-            Kind::Echo => network / echo_reply(self.near_port, 2),
-            Kind::Neighbour => self.neighbour(forth).0,
+            Kind::Udp | Kind::Echo | Kind::Neighbour => self.turn_packet(forth).0,
         };
         if random.once_in(10) {
             packet = packet.padded_to(60 + random.below(8));
@@ -218,7 +228,7 @@ impl Talk {
     }
 
     /// Sequence numbers, window and options, mostly those of a real conversation.
-    fn segment(&self, random: &mut Random, forth: bool, header: Tcp, flags: u8) -> Tcp {
+    fn numbered(&self, random: &mut Random, forth: bool, header: Tcp, flags: u8) -> Tcp {
         let (ours, theirs) =
             if forth { (&self.near_syn, &self.far_syn) } else { (&self.far_syn, &self.near_syn) };
         let window = *random.pick(&[0xffff, 0xffff, 501, 4, 0]);
@@ -231,9 +241,44 @@ impl Talk {
         }
     }
 
-    /// An error about the opening frame, or about one that never was.
-    fn error(&self, random: &mut Random, forth: bool) -> Sent {
+    /// A question that the near end asks, or the far end's answer.
+    pub(crate) fn turn(&self, asks: bool) -> Sent {
+        let (packet, port) = self.turn_packet(asks);
+        (port, packet.bytes())
+    }
+
+    fn turn_packet(&self, asks: bool) -> (Packet, u16) {
+        let (network, port) = self.network(asks);
+        let (near, far) = (self.near_port, self.far_port);
+        let packet = match self.kind {
+            Kind::Tcp => return self.opening_packet(),
+            Kind::Udp if asks => network / udp(near, far) / payload(b"asks"),
+            Kind::Udp => network / udp(far, near) / payload(b"answers"),
+            Kind::Echo if asks => network / echo_request(near, 2),
+            Kind::Echo => network / echo_reply(near, 2),
+            Kind::Neighbour => return self.neighbour(asks),
+        };
+        (packet, port)
+    }
+
+    /// A TCP segment of either end; `what` sets its flags and numbers.
+    pub(crate) fn segment(&self, forth: bool, what: impl Fn(Tcp) -> Tcp, data: &[u8]) -> Sent {
         let (network, port) = self.network(forth);
+        let (near, far) = (self.near_port, self.far_port);
+        let header = what(if forth { tcp(near, far) } else { tcp(far, near) });
+        let segment = network / header;
+        let packet = if data.is_empty() { segment } else { segment / payload(data) };
+        (port, packet.bytes())
+    }
+
+    /// An error about the opening frame, or about one that never was; told by an end of it or by
+    /// somebody else.
+    pub(crate) fn error(&self, random: &mut Random, forth: bool, reporter: Option<&End>) -> Sent {
+        let mut told = self.clone();
+        if let Some(reporter) = reporter {
+            *(if forth { &mut told.near } else { &mut told.far }) = reporter.clone();
+        }
+        let (network, port) = told.network(forth);
         let mut quoted = self.clone();
         // An error goes to the sender of what it quotes; now and then it does not.
         if forth != random.once_in(8) {

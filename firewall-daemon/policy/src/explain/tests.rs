@@ -113,8 +113,7 @@ fn a_question_that_cannot_be_asked_says_why() {
 #[test]
 fn frames_of_a_capture_build_on_each_other() {
     let (policy, image) = gateway();
-    let mut memory = Memory::running(&image);
-    let node = |name| policy.node(policy.node_named(name).unwrap());
+    let memory = Memory::running(&image);
     let [ct, pacs] = ["ct-1", "pacs"].map(|name| {
         end(&policy, Whom::Node(policy.node_named(name).unwrap()), Family::Ipv4).unwrap()
     });

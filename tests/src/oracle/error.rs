@@ -1,0 +1,54 @@
+//! ICMP errors: they pass if they are about a packet of a live flow, go to who sent it and come from
+//! where it went.
+
+use firewall_common::PassReason;
+
+use super::party::{Who, is_router};
+use super::wire::{Error, Frame};
+use super::{Judgement, Oracle};
+
+impl Oracle {
+    pub(super) fn error(&self, port: u16, frame: &Frame, error: &Error) -> Judgement {
+        let pair = self.mode.pair(port);
+        let quoted = |flow: &super::Flow| flow.quoted(pair, &error.quoted);
+        let Some((flow, near)) =
+            self.flows.iter().find_map(|flow| quoted(flow).map(|sender| (flow, sender)))
+        else {
+            return Judgement::Drops;
+        };
+        let far = 1 - near;
+        // A flow that has not spoken since something changed has yet to prove that it is alive.
+        if flow.over <= self.now || flow.proof.epoch != self.epoch {
+            return Judgement::Drops;
+        }
+        let place = |end: usize| self.who(flow.ports[end], flow.addresses[end]).here();
+        let (Some(beyond), Some(receiver)) = (place(far), place(near)) else {
+            return Judgement::Drops;
+        };
+        if flow.ports[far] != port || self.vlan(beyond.subnetwork) != frame.vlan {
+            return Judgement::Drops;
+        }
+        let is_router = is_router(&self.policy, beyond.subnetwork, frame.source_mac);
+        // A router on the way may be nobody that the policy knows.
+        let is_on_the_way = is_router || flow.heard[far] == Some(frame.source_mac);
+        let may_report = match self.who(port, error.reporter) {
+            Who::Here(party) if party.node.is_some() => {
+                self.is_bound(&party, frame) && self.may_speak(&party).is_some()
+            }
+            Who::Here(party) => self.is_bound(&party, frame) || is_on_the_way,
+            // Not even a router reports in another node's name.
+            Who::Elsewhere(_) => false,
+            Who::Nobody => is_on_the_way,
+        };
+        let (some_essential, all_essential) = flow.proof.essential;
+        let (leased_then, leased_now) = flow.proof.leased;
+        let is_stopped = !self.standing.stop.is_running();
+        if !may_report || leased_now <= self.now || is_stopped && !some_essential {
+            return Judgement::Drops;
+        }
+        if leased_then <= self.now || is_stopped && !all_essential {
+            return Judgement::Either;
+        }
+        Judgement::Passes(PassReason::Related, self.vlan(receiver.subnetwork))
+    }
+}

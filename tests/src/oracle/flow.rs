@@ -1,0 +1,321 @@
+//! Who talks with whom, and since when nobody has said anything.
+
+use std::net::IpAddr;
+
+use firewall_common::PassReason;
+use firewall_policy::Policy;
+use firewall_policy::model::Rule;
+
+use super::party::{Party, Who};
+use super::tcp::{Connection, Fate};
+use super::wire::{Flags, Frame, Packet, Quoted, QuotedTransport, Transport};
+use super::{Judgement, Level, Oracle};
+
+#[derive(Clone, Debug)]
+pub(super) struct Flow {
+    pair: u16,
+    /// The opener first.
+    pub(super) addresses: [IpAddr; 2],
+    talk: Talk,
+    /// It has a place among those that were answered.
+    is_established: bool,
+    /// When it is over unless somebody speaks.
+    pub(super) over: u64,
+    /// The port behind which each of them lives.
+    pub(super) ports: [u16; 2],
+    pub(super) proof: Proof,
+    /// The MACs that frames of each had when it last spoke under this proof.
+    pub(super) heard: [Option<[u8; 6]>; 2],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Talk {
+    Tcp { ports: [u16; 2], connection: Connection },
+    Udp { ports: [u16; 2] },
+    Echo { identifier: u16 },
+}
+
+/// Under what it was last allowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proof {
+    pub(super) epoch: u64,
+    /// Whether some rule that allows it is essential, and whether all are.
+    pub(super) essential: (bool, bool),
+    /// When the first of both leases ends: as it was when it had to prove itself, and as it is.
+    pub(super) leased: (u64, u64),
+}
+
+/// What the policy says of a packet.
+pub(super) enum Permission {
+    Granted {
+        /// The tag of the receiver's subnetwork.
+        vlan: u16,
+        essential: (bool, bool),
+        leased: u64,
+    },
+    /// No rule has ever allowed it, or none does any more.
+    NoRule,
+    /// A frame that is not what it says, somebody who may not speak, a stop.
+    Refused,
+}
+
+#[derive(Clone, Copy)]
+enum Service {
+    Tcp(u16),
+    Udp(u16),
+    Echo,
+}
+
+impl Oracle {
+    pub(super) fn packet(&mut self, port: u16, frame: &Frame, packet: &Packet) -> Judgement {
+        let pair = self.mode.pair(port);
+        let found = self.flows.iter().position(|flow| flow.sender(pair, packet).is_some());
+        match found {
+            Some(place) if self.flows[place].over > self.now => {
+                self.known(place, port, frame, packet)
+            }
+            Some(place) => {
+                self.flows.remove(place);
+                self.open(port, frame, packet)
+            }
+            None => self.open(port, frame, packet),
+        }
+    }
+
+    /// The first packet of a conversation.
+    fn open(&mut self, port: u16, frame: &Frame, packet: &Packet) -> Judgement {
+        let Packet { source, destination, transport } = *packet;
+        let talk = match transport {
+            Transport::Tcp { source, destination, segment } if segment.flags == Flags::Syn => {
+                Talk::Tcp { ports: [source, destination], connection: Connection::default() }
+            }
+            Transport::Udp { source, destination } => Talk::Udp { ports: [source, destination] },
+            Transport::Echo { identifier, asks: true } => Talk::Echo { identifier },
+            Transport::Tcp { .. } | Transport::Echo { .. } => return Judgement::Drops,
+        };
+        let permission = self.permission(port, frame, packet, talk.service(), true);
+        let Permission::Granted { vlan, essential, leased } = permission else {
+            return Judgement::Drops;
+        };
+        self.flows.push(Flow {
+            pair: self.mode.pair(port),
+            addresses: [source, destination],
+            talk,
+            is_established: false,
+            over: self.now + 30,
+            ports: [port, self.mode.way_out(port)],
+            proof: Proof { epoch: self.epoch, essential, leased: (leased, leased) },
+            heard: [Some(frame.source_mac), None],
+        });
+        Judgement::Passes(PassReason::Opened, vlan)
+    }
+
+    /// A packet of a conversation that goes on.
+    fn known(&mut self, place: usize, port: u16, frame: &Frame, packet: &Packet) -> Judgement {
+        let flow = &self.flows[place];
+        let pair = self.mode.pair(port);
+        let Some(sender) = flow.sender(pair, packet) else { return Judgement::Drops };
+        let from_opener = sender == 0;
+        let service = flow.talk.service();
+        let permission = self.permission(port, frame, packet, service, from_opener);
+        let way_out = self.mode.way_out(port);
+        let (vlan, proof) = match permission {
+            Permission::Granted { vlan, essential, leased } => {
+                (vlan, Proof { epoch: self.epoch, essential, leased: (leased, leased) })
+            }
+            // From the wrong side it says nothing about the conversation.
+            Permission::NoRule if flow.ports[sender] == port => {
+                self.flows.remove(place);
+                return Judgement::Drops;
+            }
+            Permission::NoRule | Permission::Refused => return Judgement::Drops,
+        };
+        let is_full = self.established() >= self.capacity;
+        let flow = &mut self.flows[place];
+        flow.ports = if from_opener { [port, way_out] } else { [way_out, port] };
+        flow.prove(proof, self.now);
+        flow.heard[sender] = Some(frame.source_mac);
+        let (talk, answers) = match (flow.talk, packet.transport) {
+            (Talk::Tcp { ports, connection }, Transport::Tcp { segment, .. }) => {
+                match connection.take(from_opener, segment) {
+                    Some(Fate::GoesOn(connection)) => {
+                        (Talk::Tcp { ports, connection }, connection.is_connected())
+                    }
+                    Some(Fate::Ends) => {
+                        self.flows.remove(place);
+                        return Judgement::Passes(PassReason::Established, vlan);
+                    }
+                    None => return Judgement::Drops,
+                }
+            }
+            // Requests go one way, replies the other.
+            (Talk::Echo { .. }, Transport::Echo { asks, .. }) if asks != from_opener => {
+                return Judgement::Drops;
+            }
+            (talk, _) => (talk, !from_opener),
+        };
+        if answers && !flow.is_established && is_full {
+            return Judgement::Drops;
+        }
+        flow.talk = talk;
+        flow.is_established |= answers;
+        flow.over = self.now + flow.patience();
+        Judgement::Passes(PassReason::Established, vlan)
+    }
+
+    /// Whether the policy lets that packet pass, in a conversation that the sender has opened, or
+    /// the receiver.
+    fn permission(
+        &self,
+        port: u16,
+        frame: &Frame,
+        packet: &Packet,
+        service: Service,
+        from_opener: bool,
+    ) -> Permission {
+        let (here, there) = (port, self.mode.way_out(port));
+        let Some(source) = self.who(here, packet.source).here() else { return Permission::Refused };
+        // The source must look as it was declared: port, VLAN and MAC.
+        if !self.is_bound(&source, frame) {
+            return Permission::Refused;
+        }
+        let Some(leased) = self.may_speak(&source) else { return Permission::Refused };
+        let destination = match self.who(there, packet.destination) {
+            Who::Here(party) => party,
+            // Both live on this side; no rule can be about them.
+            Who::Elsewhere(party) if self.lives_behind(party, here) => return Permission::NoRule,
+            Who::Elsewhere(_) | Who::Nobody => return Permission::Refused,
+        };
+        // The destination's MAC is one that its own frames would carry.
+        if !destination.carries(&self.policy, frame.destination_mac) {
+            return Permission::Refused;
+        }
+        let Some(other) = self.may_speak(&destination) else { return Permission::Refused };
+        let (opener, responder) =
+            if from_opener { (&source, &destination) } else { (&destination, &source) };
+        let rules = self.policy.rules().iter();
+        let allowing = rules.filter(|rule| allows(&self.policy, rule, opener, responder, service));
+        let essential: Vec<_> = allowing.map(|rule| rule.essential).collect();
+        if essential.is_empty() {
+            return Permission::NoRule;
+        }
+        let level = self.level(source.subnetwork, destination.subnetwork);
+        if !essential.iter().any(|essential| level.spares(*essential)) {
+            return Permission::Refused;
+        }
+        let all = essential.iter().all(|essential| *essential);
+        let some = essential.contains(&true);
+        let vlan = self.vlan(destination.subnetwork);
+        Permission::Granted { vlan, essential: (some, all), leased: leased.min(other) }
+    }
+
+    fn lives_behind(&self, party: Party, port: u16) -> bool {
+        self.policy.subnetworks()[party.subnetwork].port.0 == port
+    }
+}
+
+/// Whether that rule lets the one open that service to the other.
+fn allows(policy: &Policy, rule: &Rule, from: &Party, to: &Party, service: Service) -> bool {
+    rule.from.iter().any(|selector| from.is(policy, selector))
+        && rule.to.iter().any(|selector| to.is(policy, selector))
+        && rule.applications.iter().map(|id| policy.application(*id)).any(|application| {
+            match service {
+                Service::Tcp(port) => {
+                    application.tcp.iter().any(|range| (range.first..=range.last).contains(&port))
+                }
+                Service::Udp(port) => {
+                    application.udp.iter().any(|range| (range.first..=range.last).contains(&port))
+                }
+                Service::Echo => application.echo,
+            }
+        })
+}
+
+impl Talk {
+    /// What its opener asked for.
+    const fn service(self) -> Service {
+        match self {
+            Self::Tcp { ports: [_, asked], .. } => Service::Tcp(asked),
+            Self::Udp { ports: [_, asked] } => Service::Udp(asked),
+            Self::Echo { .. } => Service::Echo,
+        }
+    }
+}
+
+impl Flow {
+    pub(super) const fn is_established(&self) -> bool {
+        self.is_established
+    }
+
+    /// Whether a packet belongs to it, and who has sent it: 0 for the opener, 1 for the responder.
+    fn sender(&self, pair: u16, packet: &Packet) -> Option<usize> {
+        let Packet { source, destination, transport } = *packet;
+        let ends = [source, destination];
+        let is_ours = |ours: [u16; 2], theirs: [u16; 2], sender: usize| {
+            let turned = |ends: [u16; 2]| if sender == 0 { ends } else { [ends[1], ends[0]] };
+            self.runs(ends, sender) && ours == turned(theirs)
+        };
+        let is_sent_by = |sender: usize| match (self.talk, transport) {
+            (Talk::Tcp { ports, .. }, Transport::Tcp { source, destination, .. })
+            | (Talk::Udp { ports }, Transport::Udp { source, destination }) => {
+                is_ours(ports, [source, destination], sender)
+            }
+            (Talk::Echo { identifier }, Transport::Echo { identifier: theirs, asks }) => {
+                // With the identifier 0 the two directions are not told apart.
+                let fits = identifier == 0 || asks == (sender == 0);
+                fits && identifier == theirs && self.runs(ends, sender)
+            }
+            (Talk::Tcp { .. } | Talk::Udp { .. } | Talk::Echo { .. }, _) => false,
+        };
+        if pair != self.pair {
+            return None;
+        }
+        (0..2).find(|sender| is_sent_by(*sender))
+    }
+
+    fn runs(&self, [source, destination]: [IpAddr; 2], sender: usize) -> bool {
+        source == self.addresses[sender] && destination == self.addresses[1 - sender]
+    }
+
+    /// Whether an error quotes it, and who has sent what it quotes.
+    pub(super) fn quoted(&self, pair: u16, quoted: &Quoted) -> Option<usize> {
+        let Quoted { source, destination, transport } = *quoted;
+        let transport = match transport {
+            QuotedTransport::Tcp { source, destination } => {
+                let Talk::Tcp { .. } = self.talk else { return None };
+                let segment = super::wire::Segment { flags: Flags::Ack, has_data: false };
+                Transport::Tcp { source, destination, segment }
+            }
+            QuotedTransport::Udp { source, destination } => Transport::Udp { source, destination },
+            QuotedTransport::EchoRequest { identifier } => {
+                Transport::Echo { identifier, asks: true }
+            }
+        };
+        self.sender(pair, &Packet { source, destination, transport })
+    }
+
+    fn prove(&mut self, proof: Proof, now: u64) {
+        let (was, until) = (self.proof, proof.leased.1);
+        let holds = was.epoch == proof.epoch && was.leased.0 > now;
+        if was.epoch != proof.epoch {
+            self.heard = [None; 2];
+        }
+        let leased = if holds { (was.leased.0, until) } else { (until, until) };
+        self.proof = Proof { leased, ..proof };
+    }
+
+    const fn patience(&self) -> u64 {
+        match (self.talk, self.is_established) {
+            (Talk::Tcp { connection, .. }, _) => connection.patience(),
+            (Talk::Udp { .. } | Talk::Echo { .. }, false) => 30,
+            (Talk::Udp { .. } | Talk::Echo { .. }, true) => 180,
+        }
+    }
+}
+
+impl Level {
+    /// Whether nothing is stopped.
+    pub(super) const fn is_running(self) -> bool {
+        matches!(self, Self::Running)
+    }
+}

@@ -1,0 +1,213 @@
+//! What Cordon promises, read slowly from the policy itself: may this frame pass, after all those
+//! before it? Written from the contract, the README and the RFCs; it knows no image, no tables and
+//! none of the decision's code. It asks everything again for every frame and remembers only who
+//! talks with whom.
+
+mod error;
+mod flow;
+mod neighbour;
+mod party;
+mod tcp;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use firewall_common::PassReason;
+use firewall_policy::Policy;
+
+use self::flow::Flow;
+use self::neighbour::Question;
+use self::party::{Party, Who};
+use self::wire::{Content, Frame};
+
+/// How the gateway stands between its ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// What comes in on one port of a pair leaves by the other.
+    Bridge,
+}
+
+impl Mode {
+    const fn way_out(self, port: u16) -> u16 {
+        match self {
+            Self::Bridge => port ^ 1,
+        }
+    }
+
+    /// Flows of different pairs have nothing to do with each other.
+    const fn pair(self, port: u16) -> u16 {
+        match self {
+            Self::Bridge => port / 2,
+        }
+    }
+}
+
+/// How far something is stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Not at all.
+    #[default]
+    Running,
+    /// Rules marked `essential` are the only exception.
+    Ordinary,
+    /// Spares nothing.
+    Hard,
+}
+
+/// What operators and authentication have said, by the names of the policy.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// How far everything is stopped.
+    pub stop: Level,
+    /// How far subnetworks are.
+    pub subnetworks: BTreeMap<String, Level>,
+    /// Nodes that are cut off.
+    pub isolated: BTreeSet<String>,
+    /// Until which second nodes are authenticated.
+    pub leases: BTreeMap<String, u64>,
+}
+
+/// What becomes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It passes, for that reason, and leaves with that tag.
+    Passes(PassReason, u16),
+    /// It does not, whatever the reason.
+    Drops,
+    /// The promises leave it open.
+    Either,
+}
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    mode: Mode,
+    policy: Policy,
+    standing: Standing,
+    /// How many flows may be established at once.
+    capacity: usize,
+    /// In seconds.
+    now: u64,
+    /// Grows with every change after which all flows must prove themselves again.
+    epoch: u64,
+    flows: Vec<Flow>,
+    questions: Vec<Question>,
+}
+
+impl Oracle {
+    /// One that has seen nothing yet, at second 0.
+    pub fn new(mode: Mode, policy: &Policy, standing: Standing, capacity: usize) -> Self {
+        let (policy, flows, questions) = (policy.clone(), Vec::new(), Vec::new());
+        Self { mode, policy, standing, capacity, now: 0, epoch: 0, flows, questions }
+    }
+
+    /// What it has been told.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// In seconds.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// A policy comes into force.
+    pub fn reload(&mut self, policy: &Policy) {
+        self.policy = policy.clone();
+        self.epoch += 1;
+    }
+
+    /// Something changes but for the stop of everything and the renewal of leases.
+    pub fn change(&mut self, change: impl FnOnce(&mut Standing)) {
+        change(&mut self.standing);
+        self.epoch += 1;
+    }
+
+    /// Everything is stopped so far.
+    pub fn stop(&mut self, level: Level) {
+        self.standing.stop = level;
+    }
+
+    /// Leases only become longer; to end one is a [change](Self::change).
+    pub fn grant(&mut self, node: &str, until: u64) {
+        let end = self.standing.leases.entry(node.to_owned()).or_default();
+        *end = until.max(*end);
+    }
+
+    /// Time passes.
+    pub fn wait(&mut self, seconds: u64) {
+        self.now += seconds;
+    }
+
+    /// Flows that have been answered, and those that have not; what is over counts until somebody
+    /// notices.
+    pub fn flow_counts(&self) -> (usize, usize) {
+        let established = self.established();
+        (self.flows.len() - established + self.questions.len(), established)
+    }
+
+    fn established(&self) -> usize {
+        self.flows.iter().filter(|flow| flow.is_established()).count()
+    }
+
+    /// Judges the next frame.
+    pub fn judge(&mut self, port: u16, frame: &[u8]) -> Judgement {
+        if self.standing.stop == Level::Hard {
+            return Judgement::Drops;
+        }
+        let Some(frame) = wire::read(frame) else { return Judgement::Drops };
+        match &frame.content {
+            Content::Neighbour(message) => self.message(port, &frame, message),
+            Content::Error(error) => self.error(port, &frame, error),
+            Content::Packet(packet) => self.packet(port, &frame, packet),
+        }
+    }
+
+    /// Who has an address, seen from where its frames would come in.
+    fn who(&self, port: u16, address: std::net::IpAddr) -> Who {
+        Who::is_at(&self.policy, port, address)
+    }
+
+    /// Whether a frame looks as the frames of that party must: VLAN and MAC, as declared.
+    fn is_bound(&self, party: &Party, frame: &Frame) -> bool {
+        let subnetwork = &self.policy.subnetworks()[party.subnetwork];
+        subnetwork.vlan.0 == frame.vlan && party.carries(&self.policy, frame.source_mac)
+    }
+
+    /// Until when it may speak; `None` if it may not.
+    fn may_speak(&self, party: &Party) -> Option<u64> {
+        let Some(node) = party.node else { return Some(u64::MAX) };
+        let node = &self.policy.nodes()[node];
+        if self.standing.isolated.contains(&*node.name) {
+            return None;
+        }
+        if !node.authentication.needs_lease() {
+            return Some(u64::MAX);
+        }
+        let end = self.standing.leases.get(&*node.name).copied();
+        end.filter(|end| *end > self.now)
+    }
+
+    /// How far what is between these two subnetworks is stopped.
+    fn level(&self, one: usize, other: usize) -> Level {
+        let local = |subnetwork: usize| {
+            let name = &self.policy.subnetworks()[subnetwork].name;
+            self.standing.subnetworks.get(&**name).copied().unwrap_or_default()
+        };
+        self.standing.stop.max(local(one)).max(local(other))
+    }
+
+    fn vlan(&self, subnetwork: usize) -> u16 {
+        self.policy.subnetworks()[subnetwork].vlan.0
+    }
+}
+
+impl Level {
+    const fn spares(self, essential: bool) -> bool {
+        match self {
+            Self::Running => true,
+            Self::Ordinary => essential,
+            Self::Hard => false,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Check 1.5: what is altered in a connection, one thing at a time, and what comes after its end.
+
+use crate::fixture::*;
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+/// A family's headers of the CT's connection to the archive, there and back.
+fn families() -> [(Packet, Packet); 2] {
+    [
+        (ct() / ipv4(CT4, PACS4), hospital() / ipv4(PACS4, CT4)),
+        (ct() / ipv6(CT6, PACS6), hospital() / ipv6(PACS6, CT6)),
+    ]
+}
+
+fn out(headers: &Packet, flags: u8) -> Arrival {
+    inside(headers / tcp(40000, 104).flags(flags))
+}
+
+fn back(headers: &Packet, flags: u8) -> Arrival {
+    outside(headers / tcp(104, 40000).flags(flags))
+}
+
+fn connect(world: &World, (there, here): &(Packet, Packet)) {
+    world.sequence([
+        ("opened out 0", out(there, SYN)),
+        ("established out 120", back(here, SYN | ACK)),
+        ("established out 0", out(there, ACK)),
+    ]);
+}
+
+#[test]
+fn b_1_5_wrong_flags_in_the_handshake_are_dropped() {
+    let world = World::new();
+    for (there, here) in families() {
+        world.sequence([
+            ("tcp_state", out(&there, ACK)),
+            ("tcp_state", out(&there, SYN | ACK)),
+            ("no_rule", back(&here, SYN | ACK)),
+            ("opened out 0", out(&there, SYN)),
+            ("tcp_state", out(&there, ACK)),
+            ("tcp_state", out(&there, FIN | ACK)),
+            ("tcp_flags", out(&there, SYN | FIN)),
+            ("tcp_flags", out(&there, 0)),
+            ("tcp_state", back(&here, SYN)),
+            ("tcp_state", back(&here, FIN | ACK)),
+            ("established out 120", back(&here, SYN | ACK)),
+            ("tcp_state", back(&here, ACK)),
+            ("established out 0", out(&there, ACK)),
+        ]);
+    }
+}
+
+#[test]
+fn b_1_5_an_altered_source_address_is_dropped() {
+    let world = World::new();
+    families().iter().for_each(|family| connect(&world, family));
+    let ack = || tcp(40000, 104).ack();
+    world.sequence([
+        ("binding_mac", inside(ct() / ipv4(MR4, PACS4) / ack())),
+        ("binding_mac", inside(ct() / ipv6(MR6, PACS6) / ack())),
+        ("unknown_source", inside(ct() / ipv4("10.20.0.99", PACS4) / ack())),
+        ("no_rule", outside(hospital() / ipv4(MONITOR4, CT4) / tcp(104, 40000).ack())),
+    ]);
+}
+
+#[test]
+fn b_1_5_an_altered_destination_address_is_dropped() {
+    let world = World::new();
+    families().iter().for_each(|family| connect(&world, family));
+    let ack = || tcp(40000, 104).ack();
+    world.sequence([
+        ("no_rule", inside(ct() / ipv4(CT4, MONITOR4) / ack())),
+        ("no_rule", inside(ct() / ipv6(CT6, "fd00:1::30") / ack())),
+        ("unknown_destination", inside(ct() / ipv4(CT4, "10.0.9.9") / ack())),
+        ("binding_mac", outside(hospital() / ipv4(PACS4, MR4) / tcp(104, 40000).ack())),
+    ]);
+}
+
+#[test]
+fn b_1_5_an_altered_port_is_dropped() {
+    let world = World::new();
+    for family in families() {
+        connect(&world, &family);
+        let (there, here) = &family;
+        world.sequence([
+            ("tcp_state", inside(there / tcp(40001, 104).ack())),
+            ("tcp_state", inside(there / tcp(40000, 11112).ack())),
+            ("no_rule", inside(there / tcp(40000, 105).ack())),
+            ("no_rule", outside(here / tcp(105, 40000).ack())),
+            ("no_rule", outside(here / tcp(104, 40001).ack())),
+            ("established out 0", out(there, ACK)),
+        ]);
+    }
+}
+
+#[test]
+fn b_1_5_altered_flags_are_dropped_and_the_connection_goes_on() {
+    let world = World::new();
+    for family in families() {
+        connect(&world, &family);
+        let (there, here) = &family;
+        world.sequence([
+            ("tcp_flags", out(there, 0)),
+            ("tcp_flags", out(there, SYN | FIN)),
+            ("tcp_flags", out(there, SYN | RST)),
+            ("tcp_flags", out(there, FIN)),
+            ("tcp_flags", out(there, ACK | 0x20)),
+            ("tcp_state", out(there, SYN | ACK)),
+            ("tcp_state", back(here, SYN)),
+            ("established out 0", out(there, ACK)),
+            ("established out 120", back(here, ACK)),
+        ]);
+    }
+}
+
+#[test]
+fn b_1_5_an_altered_protocol_is_dropped() {
+    let world = World::new();
+    for family in families() {
+        connect(&world, &family);
+        let (there, here) = &family;
+        world.sequence([
+            ("no_rule", inside(there / udp(40000, 104))),
+            ("no_rule", outside(here / udp(104, 40000))),
+        ]);
+    }
+}
+
+#[test]
+fn b_1_5_a_packet_within_a_second_after_close_is_dropped() {
+    let world = World::new();
+    for family in families() {
+        let (there, here) = &family;
+        connect(&world, &family);
+        world.sequence([
+            ("established out 0", out(there, FIN | ACK)),
+            ("established out 120", back(here, FIN | ACK)),
+            ("established out 0", out(there, ACK)),
+            ("tcp_state", inside(there / tcp(40000, 104).ack() / payload(b"data"))),
+            ("tcp_state", outside(here / tcp(104, 40000).ack() / payload(b"data"))),
+        ]);
+        world.memory.gateway.trial.forget_flows().unwrap();
+        connect(&world, &family);
+        world.sequence([
+            ("established out 0", out(there, RST)),
+            ("tcp_state", out(there, ACK)),
+            ("no_rule", back(here, ACK)),
+        ]);
+    }
+}
+
+#[test]
+fn b_1_5_a_packet_after_the_timeout_is_dropped() {
+    let world = World::new();
+    for family in families() {
+        let (there, here) = &family;
+        connect(&world, &family);
+        world.wait(24 * 3600 + 2);
+        world.sequence([("tcp_state", out(there, ACK)), ("no_rule", back(here, ACK))]);
+    }
+}
+
+#[test]
+fn b_1_5_an_altered_datagram_and_one_after_the_timeout_are_dropped() {
+    let world = World::new();
+    for (there, here) in families() {
+        world.sequence([
+            ("opened out 0", inside(&there / udp(40000, 123))),
+            ("no_rule", outside(&here / udp(123, 40001))),
+            ("no_rule", outside(&here / udp(124, 40000))),
+            ("established out 120", outside(&here / udp(123, 40000))),
+            ("no_rule", inside(&there / udp(40000, 124))),
+        ]);
+        world.wait(182);
+        world.sequence([("no_rule", outside(&here / udp(123, 40000)))]);
+    }
+    world.sequence([
+        ("opened out 0", inside(ct() / ipv4(CT4, PACS4) / udp(40000, 123))),
+        ("no_rule", outside(hospital() / ipv4(MONITOR4, CT4) / udp(123, 40000))),
+        ("binding_mac", outside(hospital() / ipv4(PACS4, MR4) / udp(123, 40000))),
+    ]);
+}
+
+#[test]
+fn b_1_5_an_altered_ping_and_one_after_the_timeout_are_dropped() {
+    let world = World::new();
+    for (there, here) in families() {
+        world.sequence([
+            ("no_rule", outside(&here / echo_reply(7, 1))),
+            ("opened out 0", inside(&there / echo_request(7, 1))),
+            ("no_rule", outside(&here / echo_reply(8, 1))),
+            ("no_rule", outside(&here / echo_request(7, 1))),
+            ("no_rule", inside(&there / echo_reply(7, 1))),
+            ("established out 120", outside(&here / echo_reply(7, 1))),
+        ]);
+        world.wait(182);
+        world.sequence([("no_rule", outside(&here / echo_reply(7, 1)))]);
+    }
+}

@@ -1,0 +1,183 @@
+//! The program against the oracle: whole conversations, in order, out of order, repeated and broken,
+//! while policies, stops, isolations, leases and time go on.
+
+use firewall_common::{PassReason, Port, Ticks, Verdict};
+use firewall_policy::{Capacity, Image, Policy, SequentialSlots, compile};
+use firewall_tests::oracle::{Judgement, Level, Mode, Oracle, Standing};
+use firewall_tests::packet::hex;
+
+use crate::fixture::retagged;
+use crate::gateway::Gateway;
+use crate::mutate::mutate;
+use crate::play::Play;
+use crate::policies::policy;
+use crate::random::{Random, Tally, is_thorough, sessions};
+use crate::stateless::stop;
+use crate::talk::Sent;
+
+/// So few that there is no room for another now and then.
+const FLOWS: u32 = 6;
+/// So few frames that no half-open flow has to give way.
+const SESSION: usize = 400;
+
+#[test]
+fn every_frame_of_a_conversation_passes_if_and_only_if_it_was_promised() {
+    let start = || Gateway::with_flows(FLOWS);
+    let tally = sessions("the oracle, conversations", SESSION, start, |gateway, seed, tally| {
+        session(gateway, seed, tally);
+    });
+    let told = |reason: &PassReason| tally.told.get(reason.name()).copied().unwrap_or_default();
+    let rare = PassReason::ALL.iter().filter(|reason| told(reason) < tally.frames / 500);
+    assert!(!is_thorough() || rare.count() == 0, "the frames are not varied enough");
+}
+
+/// Whether the program did what was promised, the tag on the way out included.
+pub(crate) fn agree(expected: Judgement, verdict: Verdict, frame: &[u8], output: &[u8]) -> bool {
+    match expected {
+        Judgement::Passes(reason, vlan) => {
+            verdict == Verdict::Pass(reason) && output == retagged(frame, vlan)
+        }
+        Judgement::Drops => matches!(verdict, Verdict::Drop(_)),
+        Judgement::Either => true,
+    }
+}
+
+/// The program, and what it must agree with.
+struct Pair<'g> {
+    gateway: &'g Gateway,
+    oracle: Oracle,
+    images: Vec<Image>,
+    policies: Vec<Policy>,
+    waits: u32,
+}
+
+fn session(gateway: &Gateway, seed: u64, tally: &mut Tally) {
+    let random = &mut Random::new(seed ^ 0x7a1c);
+    let policies: Vec<_> = (0..2).map(|_| policy(random)).collect();
+    let mut slots = SequentialSlots::new();
+    let mut compiled = |policy: &Policy, seed: u64| {
+        compile(policy, &mut slots, seed, &Capacity::default()).unwrap()
+    };
+    let images: Vec<_> = policies.iter().map(|policy| compiled(policy, random.word())).collect();
+    gateway.reset(&images[0]);
+    let oracle = Oracle::new(Mode::Bridge, &policies[0], Standing::default(), FLOWS as usize);
+    let mut pair = Pair { gateway, oracle, images, policies, waits: 0 };
+    for place in 0..pair.policies[0].nodes().len() {
+        if !random.once_in(4) {
+            pair.grant(0, place, 100_005);
+        }
+    }
+    let mut plays: Vec<_> = (0..6).map(|_| Play::any(random, &pair.policies[0])).collect();
+    for _ in 0..SESSION {
+        if random.once_in(40) {
+            pair.act(random);
+        }
+        let play = random.below(plays.len());
+        if plays[play].is_over() || random.once_in(60) {
+            let policy = random.pick(&pair.policies);
+            plays[play] = Play::any(random, policy);
+        }
+        let mut sent = plays[play].next(random);
+        if random.once_in(8) {
+            mutate(random, &mut sent);
+        }
+        pair.send(seed, &sent, tally);
+    }
+    assert_eq!(gateway.flow_counts(), pair.oracle.flow_counts(), "seed {seed}");
+    gateway.settle();
+}
+
+impl Pair<'_> {
+    fn send(&mut self, seed: u64, (port, frame): &Sent, tally: &mut Tally) {
+        let expected = self.oracle.judge(*port, frame);
+        let (verdict, output) = self.gateway.run(Port(*port), frame);
+        assert!(
+            agree(expected, verdict, frame, &output),
+            "seed {seed}, {verdict:?} on port {port}, not {expected:?}: {}\n{:#?}",
+            hex(frame),
+            self.oracle,
+        );
+        tally.count(if expected == Judgement::Either { "left open" } else { verdict.name() });
+    }
+
+    /// Changes something between frames.
+    fn act(&mut self, random: &mut Random) {
+        let chosen = random.below(self.images.len());
+        let trial = &self.gateway.trial;
+        match random.below(8) {
+            0 | 1 => {
+                trial.install(&self.images[chosen]);
+                self.oracle.reload(&self.policies[chosen]);
+            }
+            2 => {
+                let level = level(random);
+                trial.stop(stop(level));
+                self.oracle.stop(level);
+            }
+            3 => {
+                let subnetwork = random.pick(self.images[chosen].names.subnetworks());
+                let level = level(random);
+                trial.stop_subnetwork(subnetwork.slot, stop(level));
+                let name = subnetwork.name.to_string();
+                self.oracle.change(|standing| {
+                    standing.subnetworks.insert(name, level);
+                });
+            }
+            4 => {
+                let node = random.pick(self.images[chosen].names.nodes());
+                let (name, isolated) = (node.name.to_string(), random.once_in(3));
+                trial.isolate(node.slot, isolated);
+                self.oracle.change(|standing| {
+                    if isolated {
+                        standing.isolated.insert(name);
+                    } else {
+                        standing.isolated.remove(&name);
+                    }
+                });
+            }
+            5 => {
+                let node = random.pick(self.images[chosen].names.nodes());
+                trial.grant(node.slot, Ticks(0));
+                self.oracle.change(|standing| {
+                    standing.leases.remove(&*node.name);
+                });
+            }
+            6 => {
+                let place = random.below(self.policies[chosen].nodes().len());
+                let seconds = *random.pick(&[5, 65, 3605, 100_005]);
+                self.grant(chosen, place, seconds);
+            }
+            _ => self.wait(random),
+        }
+    }
+
+    /// Leases end on odd seconds, waits are of even ones and timeouts of tens: nothing ends in the
+    /// milliseconds that a session takes.
+    fn grant(&mut self, policy: usize, place: usize, seconds: u64) {
+        let node = &self.policies[policy].nodes()[place];
+        self.oracle.grant(&node.name, self.oracle.now() + seconds);
+        let left = self.oracle.standing().leases[&*node.name] - self.oracle.now();
+        let id = self.policies[policy].node_named(&node.name).unwrap();
+        let slot = self.images[policy].names.node_slot(id);
+        let end = self.gateway.now().0 + left * u64::from(self.gateway.hz());
+        self.gateway.trial.grant(slot, Ticks(end));
+    }
+
+    fn wait(&mut self, random: &mut Random) {
+        if self.waits == 4 {
+            return;
+        }
+        self.waits += 1;
+        let seconds = *random.pick(&[2, 12, 32, 182, 3602, 86402]);
+        self.gateway.trial.age(seconds * self.gateway.hz()).unwrap();
+        self.oracle.wait(u64::from(seconds));
+    }
+}
+
+fn level(random: &mut Random) -> Level {
+    match random.below(6) {
+        0 => Level::Hard,
+        1 => Level::Ordinary,
+        _ => Level::Running,
+    }
+}
