@@ -7,6 +7,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
+use firewall_common::tables::Way;
 use firewall_common::Port;
 use firewall_daemon::{
     config::Config,
@@ -39,7 +40,7 @@ fn room() -> u32 {
     if version < (6, 12) { LIMIT / 2 } else { LIMIT / 4 }
 }
 
-/// Every program of the object, as a gateway with one pair of ports loads it.
+/// Every program of the object, as a bridge and as a router load it.
 fn programs() -> Vec<(&'static str, OwnedFd)> {
     let lab = Lab::new();
     let directory = lab.bpffs().join("maps");
@@ -50,7 +51,17 @@ fn programs() -> Vec<(&'static str, OwnedFd)> {
     let config: Config = text.parse().unwrap();
     let sizes = sizes(&config);
     let timeouts = load::timeouts(measure_clock(&config).unwrap());
-    let constants = Constants { port: Port(0), peer: Port(1), timeouts, events_per_tick: 16 };
-    let load::Loaded { cordon } = load::program(&directory, &sizes, &constants).unwrap();
-    vec![("cordon", cordon), ("clock", load::clock(&directory, &sizes).unwrap())]
+    let load = |way| {
+        let constants =
+            Constants { port: Port(0), way, routes: true, timeouts, events_per_tick: 16 };
+        load::program(&directory, &sizes, &constants).unwrap()
+    };
+    let (bridge, router) = (load(Way::Bridge { peer: Port(1) }), load(Way::Router));
+    vec![
+        ("cordon-bridge", bridge.cordon),
+        ("cordon-router", router.cordon),
+        ("guard-bridge", bridge.guard),
+        ("guard-router", router.guard),
+        ("clock", load::clock(&directory, &sizes).unwrap()),
+    ]
 }
