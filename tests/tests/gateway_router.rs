@@ -242,6 +242,52 @@ fn neighbours_that_forge_learn_nothing_and_teach_nothing() {
     ]);
 }
 
+#[test]
+fn flows_follow_the_routes_and_the_neighbours_of_the_kernel() {
+    let policy = format!(
+        "{}{}",
+        images().replace(
+            "\"fd00:30::/64\"]",
+            "\"fd00:30::/64\", \"10.50.0.0/16\"]\nrouters = [\"02:00:00:00:02:11\", \
+             \"02:00:00:00:02:12\", \"02:00:00:00:02:13\"]",
+        ),
+        "[node.archive]\nsubnetwork = \"hospital\"\naddresses = [\"10.50.0.20\"]\n",
+    ) + &rule("copies", "ct-1", "archive", &["log"]);
+    let gateway = Gateway::route(&policy);
+    let (near, far) = (gateway.lab().near().port(), gateway.lab().far().port());
+    let outside = gateway.lab().outside();
+    let routers =
+        [Mac([2, 0, 0, 0, 2, 0x11]), Mac([2, 0, 0, 0, 2, 0x12]), Mac([2, 0, 0, 0, 2, 0x13])];
+    outside.neighbour("10.30.0.2", routers[0]);
+    outside.neighbour("10.30.0.3", routers[1]);
+    outside.route("10.50.0.0/16", "10.30.0.2");
+    let packet =
+        |hops: u8| ipv4(NEAR.v4, "10.50.0.20").ttl(hops) / udp(40_000, 514) / payload(b"<13>a log");
+    let leads_to = |router: Mac| {
+        let wanted = (eth(OUTSIDE.mac, router) / packet(63)).bytes();
+        eventually(LONG, || {
+            near.send(&(eth(NEAR.mac, INSIDE.mac) / packet(64)));
+            far.receive_where(SHORT, |frame| frame == wanted).is_some()
+        })
+    };
+    assert!(leads_to(routers[0]));
+    let answer = ipv4("10.50.0.20", NEAR.v4).ttl(9) / udp(514, 40_000) / payload(b"heard");
+    far.send(&(eth(routers[0], OUTSIDE.mac) / answer));
+    assert!(leads_to(routers[0]), "the flow is established");
+    outside.route("10.50.0.0/16", "10.30.0.3");
+    assert!(leads_to(routers[1]), "the route has changed");
+    outside.neighbour("10.30.0.3", routers[2]);
+    assert!(leads_to(routers[2]), "the router has another MAC");
+    // The policy has the archive behind the outside, whatever the routes say.
+    let before = gateway.ledger();
+    gateway.lab().inside().neighbour("10.20.0.11", NEAR.mac);
+    gateway.lab().inside().route("10.50.0.0/16", "10.20.0.11");
+    assert!(eventually(LONG, || {
+        near.send(&(eth(NEAR.mac, INSIDE.mac) / packet(64)));
+        gateway.since(&before).dropped("inside", "no_route") > 0
+    }));
+}
+
 /// One question, one second.
 fn pings(from: &Handle, address: &str) -> bool {
     let mut command = from.command("ping");
