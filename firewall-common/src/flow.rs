@@ -120,6 +120,12 @@ impl Signature {
         Self { second: self.second & !(0xffff << 32), ..self }
     }
 
+    /// The same on another port.
+    #[inline(always)]
+    pub const fn at(self, port: Port) -> Self {
+        Self { second: self.second & (u64::MAX >> 16) | (port.0 as u64) << 48, ..self }
+    }
+
     /// Whether the sender, the VLAN and the port are the same.
     #[inline(always)]
     pub const fn is_sent_like(self, other: Self) -> bool {

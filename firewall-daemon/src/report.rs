@@ -44,11 +44,15 @@ pub fn counters(maps: &Maps, names: &Names, ports: &[String]) -> io::Result<Coun
         let count = tally(read::rule(maps, rule.slot)?);
         counters.rules.push(RuleCount { rule: rule.name.to_string(), count });
     }
-    for from in names.subnetworks() {
-        for to in names.subnetworks() {
-            let count = tally(read::pair(maps, from.slot, to.slot)?);
+    let ends = || {
+        let named = names.subnetworks().iter().map(|named| (&*named.name, named.slot));
+        named.chain([(model::GATEWAY, SubnetworkSlot(0))])
+    };
+    for (from, from_slot) in ends() {
+        for (to, to_slot) in ends() {
+            let count = tally(read::pair(maps, from_slot, to_slot)?);
             if count != Tally::default() {
-                let (from, to) = (from.name.to_string(), to.name.to_string());
+                let (from, to) = (from.to_owned(), to.to_owned());
                 counters.pairs.push(PairCount { from, to, count });
             }
         }
@@ -242,7 +246,12 @@ pub fn flow(
         firewall_common::parse::protocol::TCP | firewall_common::parse::protocol::UDP
     );
     let end = |address: firewall_common::Addr, port, subnetwork| FlowEnd {
-        node: owners.get(&address).map(|name| (*name).to_owned()),
+        // What belongs to no subnetwork is the gateway itself.
+        node: match owners.get(&address) {
+            Some(name) => Some((*name).to_owned()),
+            None if subnetwork == SubnetworkSlot(0) => Some(model::GATEWAY.to_owned()),
+            None => None,
+        },
         subnetwork: names.subnetwork(subnetwork).map(|named| named.name.to_string()),
         address: IpAddr::from(address).to_string(),
         port: Some(port).filter(|_| has_ports),

@@ -15,6 +15,8 @@
 fn main() {}
 
 #[cfg(target_arch = "bpf")]
+mod consult;
+#[cfg(target_arch = "bpf")]
 mod egress;
 #[cfg(target_arch = "bpf")]
 mod frame;

@@ -12,14 +12,14 @@ use firewall_common::abi::{
     Attachment, Control, Count, EventState, NodeState, PortState, Publication, Stop,
     SubnetworkState, Timeouts,
 };
-use firewall_common::decide::{self, Origin, Question};
+use firewall_common::decide::{Origin, Question};
 use firewall_common::flow::{Flow, FlowKey, Sender};
-use firewall_common::identity::{self, Direction, Role};
+use firewall_common::identity::{Direction, Role};
 use firewall_common::image::Line;
 use firewall_common::tables::{Full, Route, Tables, Way};
 use firewall_common::{Addr, DropReason, NodeSlot, Note, Port, SubnetworkSlot, Ticks, Vlan};
 
-use crate::route;
+use crate::{consult, route};
 
 #[map]
 static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -328,83 +328,26 @@ impl Tables for Kernel {
     fn consult(&self, note: &mut Note, question: Question) -> Result<(), DropReason> {
         let answer = match question {
             Question::FlowOpenedByLow | Question::FlowOpenedByHigh => {
-                cordon_authorise(note, question as u64)
+                consult::cordon_authorise(note, question as u64)
             }
-            Question::Claim => cordon_judge(note),
-            Question::Report => cordon_report(note),
+            Question::Claim => consult::cordon_judge(note),
+            Question::Report => consult::cordon_report(note),
         };
-        answered(answer, note)
+        consult::answered(answer, note)
     }
 
     #[inline(always)]
     fn identify(&self, note: &mut Note, role: Role) -> Result<(), DropReason> {
-        answered(cordon_identify(note, role as u64), note)
+        consult::answered(consult::cordon_identify(note, role as u64), note)
     }
 
     #[inline(always)]
     fn search(&self, note: &mut Note, role: Role) -> Result<(), DropReason> {
-        answered(cordon_search(note, role as u64), note)
+        consult::answered(consult::cordon_search(note, role as u64), note)
     }
 
     #[inline(always)]
     fn permit(&self, note: &mut Note, direction: Direction) -> Result<(), DropReason> {
-        answered(cordon_permit(note, direction as u64), note)
+        consult::answered(consult::cordon_permit(note, direction as u64), note)
     }
 }
-
-#[inline(always)]
-fn answered(answer: u64, note: &Note) -> Result<(), DropReason> {
-    if answer == YES { Ok(()) } else { Err(note.refusal) }
-}
-
-const YES: u64 = 0;
-const NO: u64 = 1;
-
-/// A global BPF function: the verifier walks it once, with nothing known but the types of its
-/// arguments, and not again on each of the thousands of ways that lead there.
-macro_rules! global {
-    ($name:ident, $argument:ty, [$($variant:ident)*] else $last:ident, $function:path) => {
-        #[unsafe(no_mangle)]
-        #[inline(never)]
-        extern "C" fn $name(note: *mut Note, argument: u64) -> u64 {
-            let argument = match argument {
-                $(argument if argument == <$argument>::$variant as u64 => <$argument>::$variant,)*
-                _ => <$argument>::$last,
-            };
-            called(note, |kernel, note| $function(kernel, note, argument))
-        }
-    };
-    ($name:ident, $argument:path, $function:path) => {
-        #[unsafe(no_mangle)]
-        #[inline(never)]
-        extern "C" fn $name(note: *mut Note) -> u64 {
-            called(note, |kernel, note| $function(kernel, note, $argument))
-        }
-    };
-}
-
-#[inline(always)]
-fn called(
-    note: *mut Note,
-    function: impl FnOnce(&Kernel, &mut Note) -> Result<(), DropReason>,
-) -> u64 {
-    // SAFETY: the caller's reference, lent for the call; the verifier wants the check for null.
-    let Some(note) = (unsafe { note.as_mut() }) else {
-        return NO;
-    };
-    match function(&Kernel::new(ptr::null_mut()), note) {
-        Ok(()) => YES,
-        Err(reason) => {
-            note.refusal = reason;
-            NO
-        }
-    }
-}
-
-// Three functions for one question each: the stack of one is that of its widest branch.
-global!(cordon_authorise, Question, [FlowOpenedByLow] else FlowOpenedByHigh, decide::consult);
-global!(cordon_judge, Question::Claim, decide::consult);
-global!(cordon_report, Question::Report, decide::consult);
-global!(cordon_identify, Role, [Source] else Destination, identity::identify);
-global!(cordon_search, Role, [Source] else Destination, identity::search);
-global!(cordon_permit, Direction, [Forward] else Backward, identity::permit);

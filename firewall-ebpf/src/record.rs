@@ -77,7 +77,8 @@ fn describe<F: Frame>(verdict: Verdict, note: &Note, packet: &F, now: Ticks, len
     let (source_subnetwork, destination_subnetwork) = note.subnetworks();
     let mut event = Event {
         ticks: now.0,
-        signature: note.signature.words(),
+        // A frame of the gateway's own kernel belongs to the port that it was to leave by.
+        signature: note.signature.at(maps::port()).words(),
         length,
         source_node,
         destination_node,

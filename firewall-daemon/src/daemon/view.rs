@@ -13,6 +13,7 @@ use super::Daemon;
 use crate::config::{self, Xdp};
 use crate::control::Failure;
 use crate::dataplane;
+use crate::dataplane::neighbourhood;
 use crate::dataplane::interface::{Interface, VlanStripping};
 use crate::dataplane::latch::Latched;
 use crate::dataplane::read::{self, Table};
@@ -77,6 +78,7 @@ impl Daemon {
         let flows = self.flow_table().map_err(Failure::internal)?;
         let mut health = self.health(&ports, &flows);
         health.push(latch_check(&latched, &active.names));
+        health.extend(self.forwarding_check());
         let (policy, names) = (active.policy.as_ref(), &active.names);
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (started, instant) = &self.started;
@@ -107,6 +109,24 @@ impl Daemon {
             flows,
             health,
         })
+    }
+
+    /// A router's kernel forwards what the program leaves to it.
+    fn forwarding_check(&self) -> Option<Check> {
+        match self.config.gateway.mode() {
+            config::Mode::Bridge => return None,
+            config::Mode::Router => {}
+        }
+        let mut ports = self.config.gateway.ports();
+        let interfaces = ports.by_ref().map(|(_, port)| &*port.interface);
+        let (state, sentence) = if neighbourhood::forwards_ipv6(interfaces) {
+            (Health::Ok, "the kernel forwards what the program leaves to it".to_owned())
+        } else {
+            let sentence = "the kernel does not forward IPv6, so IPv6 nodes are not found; set \
+                            net.ipv6.conf.all.forwarding = 1";
+            (Health::Fail, sentence.to_owned())
+        };
+        Some(Check { name: "forwarding".to_owned(), state, sentence })
     }
 
     fn ports(&self, armed: bool) -> Vec<firewall_control::Port> {

@@ -6,6 +6,7 @@ use std::fs;
 use std::hash::Hash;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use firewall_common::abi::{Attachment, PortState};
 use firewall_common::{Addr, Port, Vlan};
@@ -31,6 +32,7 @@ pub fn survey(maps: &Maps, ports: &[GuardedPort]) -> io::Result<bool> {
         else {
             continue;
         };
+        interface.forward()?;
         attachments.insert(Attachment::new(index, Vlan::UNTAGGED), number);
         let mut shortest = mtu;
         for VlanDevice { name, vlan, .. } in
@@ -56,6 +58,18 @@ pub fn survey(maps: &Maps, ports: &[GuardedPort]) -> io::Result<bool> {
         is_changed |= reconcile(maps.attachments.as_fd(), &attachments)?;
     }
     Ok(is_changed)
+}
+
+/// Whether the kernel forwards IPv6 between the ports, as it must for what the program leaves to it:
+/// either everywhere, or on each (Linux 6.17).
+pub fn forwards_ipv6<'a>(mut interfaces: impl Iterator<Item = &'a str>) -> bool {
+    let is_set = |interface: &str, setting: &str| {
+        let path = format!("/proc/sys/net/ipv6/conf/{interface}/{setting}");
+        fs::read_to_string(path).is_ok_and(|text| text.trim() != "0")
+    };
+    !Path::new("/proc/sys/net/ipv6").exists()
+        || is_set("all", "forwarding")
+        || interfaces.all(|interface| is_set(interface, "force_forwarding"))
 }
 
 /// The gateway's own addresses, as the program knows them.

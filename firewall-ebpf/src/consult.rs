@@ -1,0 +1,66 @@
+//! The slow path's questions, each a function of the kernel's.
+
+use core::ptr;
+
+use firewall_common::decide::{self, Question};
+use firewall_common::identity::{self, Direction, Role};
+use firewall_common::{DropReason, Note};
+
+use crate::maps::Kernel;
+
+#[inline(always)]
+pub(crate) fn answered(answer: u64, note: &Note) -> Result<(), DropReason> {
+    if answer == YES { Ok(()) } else { Err(note.refusal) }
+}
+
+const YES: u64 = 0;
+const NO: u64 = 1;
+
+/// A global BPF function: the verifier walks it once, with nothing known but the types of its
+/// arguments, and not again on each of the thousands of ways that lead there.
+macro_rules! global {
+    ($name:ident, $argument:ty, [$($variant:ident)*] else $last:ident, $function:path) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub(crate) extern "C" fn $name(note: *mut Note, argument: u64) -> u64 {
+            let argument = match argument {
+                $(argument if argument == <$argument>::$variant as u64 => <$argument>::$variant,)*
+                _ => <$argument>::$last,
+            };
+            called(note, |kernel, note| $function(kernel, note, argument))
+        }
+    };
+    ($name:ident, $argument:path, $function:path) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub(crate) extern "C" fn $name(note: *mut Note) -> u64 {
+            called(note, |kernel, note| $function(kernel, note, $argument))
+        }
+    };
+}
+
+#[inline(always)]
+fn called(
+    note: *mut Note,
+    function: impl FnOnce(&Kernel, &mut Note) -> Result<(), DropReason>,
+) -> u64 {
+    // SAFETY: the caller's reference, lent for the call; the verifier wants the check for null.
+    let Some(note) = (unsafe { note.as_mut() }) else {
+        return NO;
+    };
+    match function(&Kernel::new(ptr::null_mut()), note) {
+        Ok(()) => YES,
+        Err(reason) => {
+            note.refusal = reason;
+            NO
+        }
+    }
+}
+
+// Three functions for one question each: the stack of one is that of its widest branch.
+global!(cordon_authorise, Question, [FlowOpenedByLow] else FlowOpenedByHigh, decide::consult);
+global!(cordon_judge, Question::Claim, decide::consult);
+global!(cordon_report, Question::Report, decide::consult);
+global!(cordon_identify, Role, [Source] else Destination, identity::identify);
+global!(cordon_search, Role, [Source] else Destination, identity::search);
+global!(cordon_permit, Direction, [Forward] else Backward, identity::permit);
