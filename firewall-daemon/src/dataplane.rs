@@ -6,6 +6,7 @@
 pub mod ask;
 pub mod attach;
 pub mod clock;
+mod detach;
 pub mod direct;
 pub mod guard;
 pub mod interface;
@@ -24,7 +25,6 @@ pub mod sys;
 pub mod trial;
 pub mod watch;
 
-use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,8 @@ use firewall_policy::{Capacity, Image, Names};
 
 use self::attach::AttachError;
 use self::clock::Clock;
+use self::detach::detach;
+pub use self::detach::detach_all;
 use self::guard::{Armed, Kept};
 use self::interface::Interface;
 use self::latch::{Latch, LatchError};
@@ -390,33 +392,4 @@ pub fn is_guarded(bpf_directory: &Path, port: &crate::config::Port, interface: &
         let holds = link.map(|link| link.interface);
         holds.is_ok_and(|index| index != 0 && interface.index() == Some(index))
     })
-}
-
-/// Takes enforcement away: detaches and removes every link and every map. The latch stays.
-pub fn detach_all(bpf_directory: &Path) -> io::Result<Vec<String>> {
-    let pins = Pins::new(bpf_directory);
-    let links = match pins.all_links() {
-        Ok(links) => links,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let guards = pins.all_egress_links().unwrap_or_default();
-    for link in links.iter().chain(&guards) {
-        detach(link)?;
-    }
-    for directory in pins.all_maps()?.into_iter().chain(pins.trials()?) {
-        pins::remove_directory(&directory)?;
-    }
-    fs::remove_dir(pins.links())?;
-    match fs::remove_dir(pins.egress_links()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        removed => removed?,
-    }
-    fs::remove_dir(pins.directory())?;
-    Ok(links.iter().map(|link| pins::port_of(link)).collect())
-}
-
-fn detach(link: &Path) -> io::Result<()> {
-    sys::link_detach(sys::open_pin(link)?.as_fd())?;
-    fs::remove_file(link)
 }

@@ -13,9 +13,9 @@ use super::Daemon;
 use crate::config::{self, Xdp};
 use crate::control::Failure;
 use crate::dataplane;
-use crate::dataplane::neighbourhood;
 use crate::dataplane::interface::{Interface, VlanStripping};
 use crate::dataplane::latch::Latched;
+use crate::dataplane::neighbourhood;
 use crate::dataplane::read::{self, Table};
 use crate::report;
 

@@ -1,0 +1,39 @@
+//! Taking enforcement away, on purpose.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use super::pins::{self, Pins};
+use super::sys;
+
+/// Takes enforcement away: detaches and removes every link and every map. The latch stays.
+pub fn detach_all(bpf_directory: &Path) -> io::Result<Vec<String>> {
+    let pins = Pins::new(bpf_directory);
+    let links = match pins.all_links() {
+        Ok(links) => links,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let guards = pins.all_egress_links().unwrap_or_default();
+    for link in links.iter().chain(&guards) {
+        detach(link)?;
+    }
+    for directory in pins.all_maps()?.into_iter().chain(pins.trials()?) {
+        pins::remove_directory(&directory)?;
+    }
+    fs::remove_dir(pins.links())?;
+    match fs::remove_dir(pins.egress_links()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed?,
+    }
+    fs::remove_dir(pins.directory())?;
+    Ok(links.iter().map(|link| pins::port_of(link)).collect())
+}
+
+/// Detaches a pinned link, and removes the pin.
+pub(super) fn detach(link: &Path) -> io::Result<()> {
+    sys::link_detach(sys::open_pin(link)?.as_fd())?;
+    fs::remove_file(link)
+}
