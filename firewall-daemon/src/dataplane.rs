@@ -243,7 +243,7 @@ impl DataPlane {
             }
         }
         self.attached = true;
-        Ok(())
+        self.forward().map_err(OpenError::Survey)
     }
 
     /// Detaches what is pinned and not wanted: a port that is gone carries nothing, and one that
@@ -272,6 +272,14 @@ impl DataPlane {
         match self.mode {
             Mode::Bridge => Ok(false),
             Mode::Router => neighbourhood::survey(&self.maps, &self.ports),
+        }
+    }
+
+    /// Keeps a router's kernel forwarding what the programs of its guarded ports leave to it.
+    pub fn forward(&self) -> io::Result<()> {
+        match self.mode {
+            Mode::Bridge => Ok(()),
+            Mode::Router => neighbourhood::forward(&self.ports),
         }
     }
 

@@ -48,7 +48,7 @@ impl Daemon {
             // Under the lock, so that the names are those of the image.
             let active = self.active();
             let outcomes = plane.data.guard(look, &active.names, &self.stopper);
-            match plane.data.survey() {
+            match plane.data.forward().and_then(|()| plane.data.survey()) {
                 Ok(true) => stop::bump(&self.maps),
                 Ok(false) => {}
                 Err(error) => {

@@ -5,12 +5,24 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use super::interface::Interface;
 use super::pins::{self, Pins};
 use super::sys;
+use crate::config::{Config, Mode};
 
 /// Takes enforcement away: detaches and removes every link and every map. The latch stays.
-pub fn detach_all(bpf_directory: &Path) -> io::Result<Vec<String>> {
-    let pins = Pins::new(bpf_directory);
+///
+/// A router whose ports are not guarded any more must not forward: the kernel stops first.
+pub fn detach_all(config: &Config) -> io::Result<Vec<String>> {
+    let pins = Pins::new(&config.bpf.directory);
+    match config.gateway.mode() {
+        Mode::Bridge => {}
+        Mode::Router => {
+            for (_, port) in config.gateway.ports() {
+                Interface::new(&port.interface).stop_forwarding()?;
+            }
+        }
+    }
     let links = match pins.all_links() {
         Ok(links) => links,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

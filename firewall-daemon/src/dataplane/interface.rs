@@ -92,10 +92,8 @@ impl Interface {
         u32::try_from(mtu).map_err(io::Error::other)
     }
 
-    /// Brings it up and lets the kernel forward what comes in on it, which is what a router's program
-    /// leaves to it.
+    /// Brings it up.
     pub fn prepare_for_router(&self) -> io::Result<()> {
-        self.forward()?;
         self.raise(libc::IFF_UP)
     }
 
@@ -106,6 +104,20 @@ impl Interface {
             self.set(setting, "forwarding", "1")?;
         }
         self.set("ipv6/conf", "force_forwarding", "1")
+    }
+
+    /// Keeps the kernel from forwarding what comes in on it. Where IPv6 is forwarded everywhere, only
+    /// taking it down does.
+    pub fn stop_forwarding(&self) -> io::Result<()> {
+        for setting in ["ipv4/conf", "ipv6/conf"] {
+            self.set(setting, "forwarding", "0")?;
+        }
+        self.set("ipv6/conf", "force_forwarding", "0")?;
+        let everywhere = fs::read_to_string("/proc/sys/net/ipv6/conf/all/forwarding");
+        if everywhere.is_ok_and(|value| value.trim() != "0") && self.index().is_some() {
+            self.lower()?;
+        }
+        Ok(())
     }
 
     /// A setting that this kernel does not have needs none.
@@ -126,11 +138,20 @@ impl Interface {
 
     fn raise(&self, wanted: libc::c_int) -> io::Result<()> {
         let wanted = i16::try_from(wanted).map_err(io::Error::other)?;
+        self.switch(|flags| flags | wanted)
+    }
+
+    fn lower(&self) -> io::Result<()> {
+        let up = i16::try_from(libc::IFF_UP).map_err(io::Error::other)?;
+        self.switch(|flags| flags & !up)
+    }
+
+    fn switch(&self, change: impl FnOnce(i16) -> i16) -> io::Result<()> {
         let mut request = self.request()?;
         // SAFETY: SIOCGIFFLAGS and SIOCSIFFLAGS take an ifreq and use its flags.
         unsafe {
             ioctl(libc::SIOCGIFFLAGS, &mut request)?;
-            request.ifr_ifru.ifru_flags |= wanted;
+            request.ifr_ifru.ifru_flags = change(request.ifr_ifru.ifru_flags);
             ioctl(libc::SIOCSIFFLAGS, &mut request)
         }
     }

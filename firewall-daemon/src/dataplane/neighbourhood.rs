@@ -32,7 +32,6 @@ pub fn survey(maps: &Maps, ports: &[GuardedPort]) -> io::Result<bool> {
         else {
             continue;
         };
-        interface.forward()?;
         attachments.insert(Attachment::new(index, Vlan::UNTAGGED), number);
         let mut shortest = mtu;
         for VlanDevice { name, vlan, .. } in
@@ -40,7 +39,6 @@ pub fn survey(maps: &Maps, ports: &[GuardedPort]) -> io::Result<bool> {
         {
             let device = Interface::new(name);
             let (Some(number), Ok(mtu)) = (device.index(), device.mtu()) else { continue };
-            device.forward()?;
             attachments.insert(Attachment::new(index, *vlan), number);
             shortest = shortest.min(mtu);
         }
@@ -58,6 +56,19 @@ pub fn survey(maps: &Maps, ports: &[GuardedPort]) -> io::Result<bool> {
         is_changed |= reconcile(maps.attachments.as_fd(), &attachments)?;
     }
     Ok(is_changed)
+}
+
+/// Lets the kernel forward what comes in on guarded ports and their VLAN devices: what the program
+/// leaves to it. Not before: until a port is guarded, a kernel that forwards would let everything by.
+pub fn forward(ports: &[GuardedPort]) -> io::Result<()> {
+    let vlans = vlan_devices()?;
+    for GuardedPort { interface, .. } in ports.iter().filter(|port| port.armed.is_some()) {
+        Interface::new(interface).forward()?;
+        for device in vlans.iter().filter(|device| device.beneath == *interface) {
+            Interface::new(&device.name).forward()?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the kernel forwards IPv6 between the ports, as it must for what the program leaves to it:

@@ -1,0 +1,80 @@
+//! A router whose daemon comes and goes: the kernel beneath it could forward by itself, and does not.
+
+use std::time::Duration;
+
+use firewall_tests::{
+    gateway::{
+        Flood, Gateway, Ledger, Stream, Watch, eventually, measured,
+        policy::NEAR,
+        repeat,
+        router::{INSIDE, PACS, images, through},
+    },
+    packet::{Packet, payload, udp},
+};
+
+const LONG: Duration = Duration::from_secs(10);
+const PERMITTED: &[u8] = b"a log that a rule permits";
+const FORBIDDEN: &[u8] = b"what no rule permits";
+
+fn to(port: u16, data: &[u8]) -> Vec<Packet> {
+    through(&NEAR, &INSIDE, &PACS).iter().map(|to| to / udp(40_000, port) / payload(data)).collect()
+}
+
+#[test]
+fn a_router_that_starts_forwards_nothing_before_it_is_armed_and_the_forbidden_never() {
+    let mut gateway = Gateway::prepare_router(&images());
+    let (times, mut sent) = (repeat(3), 0);
+    for _ in 0..times {
+        let (near, far) = (gateway.lab().near(), gateway.lab().far());
+        let (seen, leaked) = (Watch::start(far, PERMITTED), Watch::start(far, FORBIDDEN));
+        let floods =
+            [Flood::start(near, &to(514, PERMITTED)), Flood::start(near, &to(123, FORBIDDEN))];
+        gateway.restart();
+        let begun = seen.seen();
+        assert!(eventually(LONG, || seen.seen() > begun + 20), "the permitted does not flow");
+        let [_, forbidden] = floods.map(Flood::end);
+        let change = gateway.since(&Ledger::default());
+        assert_eq!(leaked.end(), 0, "of {forbidden} forbidden frames");
+        // Each that arrived was let through by the program, none by the kernel alone.
+        let arrived = seen.end();
+        assert!(arrived <= change.passed("inside"), "{arrived} arrived: {change:?}");
+        assert!(change.dropped("inside", "not_armed") > 0, "{change:?}");
+        sent += forbidden;
+        gateway.stop_daemon();
+        gateway.detach_all().done();
+    }
+    measured(format_args!("{times} cold starts: 0 of {sent} forbidden frames passed"));
+}
+
+#[test]
+fn a_router_that_is_not_guarded_any_more_does_not_forward() {
+    let mut gateway = Gateway::route(&images());
+    let (near, far) = (gateway.lab().near(), gateway.lab().far());
+    Stream::open(near, far, PACS.v4, 104).assert_flows();
+    Stream::open(near, far, PACS.v6, 104).assert_flows();
+    gateway.stop_daemon();
+    gateway.detach_all().done();
+    let (near, far) = (gateway.lab().near(), gateway.lab().far());
+    for address in PACS.addresses() {
+        assert!(Stream::try_open(near, far, address, 104).is_err(), "{address}");
+    }
+}
+
+#[test]
+fn a_router_whose_daemon_is_killed_goes_on_and_stays_closed() {
+    let mut gateway = Gateway::route(&images());
+    let (near, far) = (gateway.lab().near(), gateway.lab().far());
+    let streams = PACS.addresses().map(|address| Stream::open(near, far, address, 104));
+    let leaked = Watch::start(far, FORBIDDEN);
+    let flood = Flood::start(near, &to(123, FORBIDDEN));
+    let times = repeat(5);
+    for _ in 0..times {
+        gateway.kill();
+        streams.iter().for_each(|stream| drop(stream.assert_flows()));
+        gateway.restart();
+        streams.iter().for_each(|stream| drop(stream.assert_flows()));
+    }
+    let sent = flood.end();
+    assert_eq!(leaked.end(), 0, "of {sent} forbidden frames");
+    measured(format_args!("{times} times SIGKILL and start: 0 of {sent} forbidden frames passed"));
+}
