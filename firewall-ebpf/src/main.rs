@@ -123,7 +123,7 @@ mod program {
         record::verdict(verdict, length);
         match verdict {
             Verdict::Pass(_) => TC_ACT_UNSPEC,
-            Verdict::Drop(_) => TC_ACT_SHOT as i32,
+            Verdict::Drop(_) => TC_ACT_SHOT,
         }
     }
 

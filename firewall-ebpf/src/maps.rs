@@ -103,14 +103,14 @@ pub(crate) fn now() -> Ticks {
 #[inline(always)]
 pub(crate) fn interface(attachment: Attachment) -> Option<u32> {
     // SAFETY: the value is one aligned word.
-    unsafe { ATTACHMENTS.get(&attachment) }.copied()
+    unsafe { ATTACHMENTS.get(attachment) }.copied()
 }
 
 /// What an interface stands for.
 #[inline(always)]
 pub(crate) fn attachment(interface: u32) -> Option<Attachment> {
     // SAFETY: the value is one aligned word.
-    unsafe { INTERFACES.get(&interface) }.copied()
+    unsafe { INTERFACES.get(interface) }.copied()
 }
 
 /// This CPU's working memory.

@@ -56,8 +56,8 @@ pub(crate) fn look_up(
 
 #[inline(always)]
 fn ask(context: *mut xdp_md, lookup: &Lookup) -> i64 {
-    const SIZE: i32 = size_of::<Parameters>() as i32;
-    const _: () = assert!(size_of::<Lookup>() == size_of::<Parameters>());
+    const SIZE: i32 = 64;
+    const _: () = assert!(size_of::<Parameters>() == 64 && size_of::<Lookup>() == 64);
     // SAFETY: the context is the kernel's; the words are as large as the structure, and cells.
     unsafe { bpf_fib_lookup(context.cast(), lookup.as_ptr().cast_mut().cast(), SIZE, 0) }
 }

@@ -133,7 +133,7 @@ pub fn attach(target: &Target<'_>, programs: &Loaded, pins: &Pins) -> Result<(),
         sys::link_create_egress(program.as_fd(), index).map_err(failed("guard what leaves"))
     };
     let ingress = |program: &OwnedFd| create(target, index, program);
-    let guards: [(_, _, &dyn Fn(&OwnedFd) -> Result<OwnedFd, AttachError>); 2] = [
+    let guards: [(_, _, Create<'_>); 2] = [
         (pins.egress_link(&port), &programs.guard, &egress),
         (pins.link(&port, target.xdp), &programs.cordon, &ingress),
     ];
@@ -159,6 +159,9 @@ pub fn attach(target: &Target<'_>, programs: &Loaded, pins: &Pins) -> Result<(),
     };
     prepared.map_err(failed("bring up"))
 }
+
+/// Makes a link for a program.
+type Create<'a> = &'a dyn Fn(&OwnedFd) -> Result<OwnedFd, AttachError>;
 
 /// The pinned link, if it still holds that interface, with its program swapped. A pin that has lost
 /// its interface looks healthy; it is removed.

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use aya::programs::{Program, ProgramError};
+use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use firewall_common::Port;
 use firewall_common::abi::Timeouts;
@@ -140,16 +140,13 @@ fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u
 fn load(object: &mut Ebpf, name: &'static str) -> Result<OwnedFd, LoadError> {
     let failed = |source| LoadError::Program { name, source: Box::new(source) };
     let program = object.program_mut(name).ok_or(LoadError::Absent { name })?;
-    let fd = match program {
-        Program::Xdp(program) => {
-            program.load().map_err(failed)?;
-            program.fd()
-        }
-        Program::SchedClassifier(program) => {
-            program.load().map_err(failed)?;
-            program.fd()
-        }
-        _ => return Err(LoadError::Absent { name }),
+    let fd = if let Program::Xdp(program) = program {
+        program.load().map_err(failed)?;
+        program.fd()
+    } else {
+        let program: &mut SchedClassifier = program.try_into().map_err(failed)?;
+        program.load().map_err(failed)?;
+        program.fd()
     };
     let fd = fd.map_err(failed)?;
     fd.as_fd().try_clone_to_owned().map_err(|error| failed(ProgramError::IOError(error)))
