@@ -8,7 +8,7 @@ use firewall_policy::model::Rule;
 
 use super::party::{Party, Who};
 use super::tcp::{Connection, Fate};
-use super::wire::{Flags, Frame, Packet, Quoted, QuotedTransport, Transport};
+use super::wire::{Flags, Frame, Packet, Quoted, QuotedTransport, Segment, Transport};
 use super::{Judgement, Level, Oracle};
 
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ impl Oracle {
         let Packet { source, destination, transport } = *packet;
         let talk = match transport {
             Transport::Tcp { source, destination, segment } if segment.flags == Flags::Syn => {
-                Talk::Tcp { ports: [source, destination], connection: Connection::default() }
+                Talk::Tcp { ports: [source, destination], connection: Connection::opened(segment) }
             }
             Transport::Udp { source, destination } => Talk::Udp { ports: [source, destination] },
             Transport::Echo { identifier, asks: true } => Talk::Echo { identifier },
@@ -155,6 +155,7 @@ impl Oracle {
             (talk, _) => (talk, !from_opener),
         };
         if answers && !flow.is_established && is_full {
+            flow.talk = flow.talk.refused(talk);
             return Judgement::Drops;
         }
         flow.talk = talk;
@@ -232,6 +233,16 @@ fn allows(policy: &Policy, rule: &Rule, from: &Party, to: &Party, service: Servi
 }
 
 impl Talk {
+    /// There was no room for it to go on like that.
+    fn refused(self, next: Self) -> Self {
+        match (self, next) {
+            (Self::Tcp { ports, connection }, Self::Tcp { connection: next, .. }) => {
+                Self::Tcp { ports, connection: connection.refused(next) }
+            }
+            (talk, _) => talk,
+        }
+    }
+
     /// What its opener asked for.
     const fn service(self) -> Service {
         match self {
@@ -283,8 +294,7 @@ impl Flow {
         let transport = match transport {
             QuotedTransport::Tcp { source, destination } => {
                 let Talk::Tcp { .. } = self.talk else { return None };
-                let segment = super::wire::Segment { flags: Flags::Ack, has_data: false };
-                Transport::Tcp { source, destination, segment }
+                Transport::Tcp { source, destination, segment: Segment::default() }
             }
             QuotedTransport::Udp { source, destination } => Transport::Udp { source, destination },
             QuotedTransport::EchoRequest { identifier } => {

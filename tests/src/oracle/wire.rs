@@ -31,22 +31,44 @@ pub(super) enum Transport {
     Echo { identifier: u16, asks: bool },
 }
 
-/// What matters of a TCP segment. Sequence numbers and windows would stand here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What matters of a TCP segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) flags: Flags,
-    pub(super) has_data: bool,
+    pub(super) sequence: u32,
+    pub(super) acknowledgement: u32,
+    /// Bytes of data.
+    pub(super) length: u32,
+    pub(super) window: u16,
+    /// What a SYN offers.
+    pub(super) scale: Option<u8>,
+}
+
+impl Segment {
+    /// How many sequence numbers it takes: SYN and FIN have one each.
+    pub(super) fn takes(self) -> u32 {
+        match self.flags {
+            Flags::Syn | Flags::SynAck | Flags::FinAck => self.length + 1,
+            Flags::Ack | Flags::Rst | Flags::RstAck => self.length,
+        }
+    }
+
+    /// The number behind it.
+    pub(super) fn end(self) -> u32 {
+        self.sequence.wrapping_add(self.takes())
+    }
 }
 
 /// Flags that a correct sender sets together (RFC 9293, 3.10); a SYN carries no data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Flags {
     Syn,
     SynAck,
+    #[default]
     Ack,
     FinAck,
-    /// With ACK or without.
     Rst,
+    RstAck,
 }
 
 /// Somebody asks where `target` is, or answers `target`. The link-layer addresses that it names are
@@ -273,12 +295,7 @@ fn host_to_host(
     let transport = match protocol {
         6 => {
             let (source, destination) = ports(segment)?;
-            let (words, flags) = (usize::from(*segment.get(12)? >> 4), *segment.get(13)?);
-            if words < 5 || 4 * words > segment.len() {
-                return None;
-            }
-            let has_data = 4 * words < segment.len();
-            Transport::Tcp { source, destination, segment: tcp(flags, has_data)? }
+            Transport::Tcp { source, destination, segment: tcp(segment)? }
         }
         17 => {
             let (source, destination) = ports(segment)?;
@@ -291,7 +308,7 @@ fn host_to_host(
     Some(Content::Packet(Packet { source, destination, transport }))
 }
 
-fn tcp(flags: u8, has_data: bool) -> Option<Segment> {
+fn tcp(segment: &[u8]) -> Option<Segment> {
     const FIN: u8 = 1;
     const SYN: u8 = 2;
     const RST: u8 = 4;
@@ -300,15 +317,48 @@ fn tcp(flags: u8, has_data: bool) -> Option<Segment> {
     const SYN_ACK: u8 = SYN | ACK;
     const FIN_ACK: u8 = FIN | ACK;
     const RST_ACK: u8 = RST | ACK;
+    let [words, flags] = array(segment, 12)?;
+    let (options, data) =
+        segment.get(20..)?.split_at_checked((4 * usize::from(words >> 4)).checked_sub(20)?)?;
     let flags = match flags & (FIN | SYN | RST | ACK | URG) {
-        SYN if !has_data => Flags::Syn,
-        SYN_ACK if !has_data => Flags::SynAck,
+        SYN if data.is_empty() => Flags::Syn,
+        SYN_ACK if data.is_empty() => Flags::SynAck,
         ACK => Flags::Ack,
         FIN_ACK => Flags::FinAck,
-        RST | RST_ACK => Flags::Rst,
+        RST => Flags::Rst,
+        RST_ACK => Flags::RstAck,
         _ => return None,
     };
-    Some(Segment { flags, has_data })
+    let scale = match flags {
+        Flags::Syn | Flags::SynAck => offered(options)?,
+        Flags::Ack | Flags::FinAck | Flags::Rst | Flags::RstAck => None,
+    };
+    Some(Segment {
+        flags,
+        sequence: u32::from_be_bytes(array(segment, 4)?),
+        acknowledgement: u32::from_be_bytes(array(segment, 8)?),
+        length: u32::try_from(data.len()).ok()?,
+        window: number(segment, 14)?,
+        scale,
+    })
+}
+
+/// The window scale among the options of a SYN (RFC 9293, 3.1); more than 14 is 14 (RFC 7323, 2.3).
+fn offered(mut options: &[u8]) -> Option<Option<u8>> {
+    let mut scale = None;
+    loop {
+        options = match options {
+            [] | [0, ..] => return Some(scale),
+            [1, rest @ ..] => rest,
+            [3, 3, shift, rest @ ..] => {
+                scale = Some(*shift.min(&14));
+                rest
+            }
+            [3, ..] => return None,
+            [_, length @ 2..=255, ..] => options.get(usize::from(*length)..)?,
+            [_, ..] => return None,
+        };
+    }
 }
 
 fn ports(segment: &[u8]) -> Option<(u16, u16)> {

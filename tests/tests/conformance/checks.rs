@@ -248,10 +248,11 @@ fn b_1_10_a_flood_of_half_open_connections_from_random_sources_costs_the_establi
     let visitor = || eth(STRANGER, PORTAL) / vlan(30);
     let there = || visitor() / ipv4(VISITOR4, "10.20.0.80");
     let here = || eth(PORTAL, STRANGER) / vlan(120) / ipv4("10.20.0.80", VISITOR4);
+    let client = || tcp(40000, 443).ack().seq(1).ack_number(1);
     world.sequence([
         ("opened out 120", outside(there() / tcp(40000, 443).syn())),
-        ("established out 30", inside(here() / tcp(443, 40000).syn().ack())),
-        ("established out 120", outside(there() / tcp(40000, 443).ack())),
+        ("established out 30", inside(here() / tcp(443, 40000).syn().ack().ack_number(1))),
+        ("established out 120", outside(there() / client())),
     ]);
     for number in 0..4000_u16 {
         let source = format!("172.16.0.{}", 10 + number % 200);
@@ -265,7 +266,7 @@ fn b_1_10_a_flood_of_half_open_connections_from_random_sources_costs_the_establi
     assert!(half_open <= 2048, "{half_open}");
     assert_eq!(established, 1);
     world.sequence([
-        ("established out 120", outside(there() / tcp(40000, 443).ack())),
-        ("established out 30", inside(here() / tcp(443, 40000).ack())),
+        ("established out 120", outside(there() / client())),
+        ("established out 30", inside(here() / tcp(443, 40000).ack().seq(1).ack_number(1))),
     ]);
 }

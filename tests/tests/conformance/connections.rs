@@ -15,12 +15,28 @@ fn families() -> [(Packet, Packet); 2] {
     ]
 }
 
+/// The sequence numbers of the two SYNs.
+const CLIENT: u32 = 0x1000;
+const SERVER: u32 = 0x8000_0000;
+
+/// What the CT sends next behind the handshake, or its SYN.
+fn client(flags: u8) -> Tcp {
+    let sequence = CLIENT + u32::from(flags & SYN == 0);
+    tcp(40000, 104).flags(flags).seq(sequence).ack_number(SERVER + 1)
+}
+
+/// The same of the archive.
+fn server(flags: u8) -> Tcp {
+    let sequence = SERVER + u32::from(flags & SYN == 0);
+    tcp(104, 40000).flags(flags).seq(sequence).ack_number(CLIENT + 1)
+}
+
 fn out(headers: &Packet, flags: u8) -> Arrival {
-    inside(headers / tcp(40000, 104).flags(flags))
+    inside(headers / client(flags))
 }
 
 fn back(headers: &Packet, flags: u8) -> Arrival {
-    outside(headers / tcp(104, 40000).flags(flags))
+    outside(headers / server(flags))
 }
 
 fn connect(world: &World, (there, here): &(Packet, Packet)) {
@@ -57,12 +73,12 @@ fn b_1_5_wrong_flags_in_the_handshake_are_dropped() {
 fn b_1_5_an_altered_source_address_is_dropped() {
     let world = World::new();
     families().iter().for_each(|family| connect(&world, family));
-    let ack = || tcp(40000, 104).ack();
+    let ack = || client(ACK);
     world.sequence([
         ("binding_mac", inside(ct() / ipv4(MR4, PACS4) / ack())),
         ("binding_mac", inside(ct() / ipv6(MR6, PACS6) / ack())),
         ("unknown_source", inside(ct() / ipv4("10.20.0.99", PACS4) / ack())),
-        ("no_rule", outside(hospital() / ipv4(MONITOR4, CT4) / tcp(104, 40000).ack())),
+        ("no_rule", outside(hospital() / ipv4(MONITOR4, CT4) / server(ACK))),
     ]);
 }
 
@@ -70,12 +86,12 @@ fn b_1_5_an_altered_source_address_is_dropped() {
 fn b_1_5_an_altered_destination_address_is_dropped() {
     let world = World::new();
     families().iter().for_each(|family| connect(&world, family));
-    let ack = || tcp(40000, 104).ack();
+    let ack = || client(ACK);
     world.sequence([
         ("no_rule", inside(ct() / ipv4(CT4, MONITOR4) / ack())),
         ("no_rule", inside(ct() / ipv6(CT6, "fd00:1::30") / ack())),
         ("unknown_destination", inside(ct() / ipv4(CT4, "10.0.9.9") / ack())),
-        ("binding_mac", outside(hospital() / ipv4(PACS4, MR4) / tcp(104, 40000).ack())),
+        ("binding_mac", outside(hospital() / ipv4(PACS4, MR4) / server(ACK))),
     ]);
 }
 
@@ -85,13 +101,49 @@ fn b_1_5_an_altered_port_is_dropped() {
     for family in families() {
         connect(&world, &family);
         let (there, here) = &family;
+        let sent =
+            |from, to| inside(there / tcp(from, to).ack().seq(CLIENT + 1).ack_number(SERVER + 1));
+        let answered =
+            |from, to| outside(here / tcp(from, to).ack().seq(SERVER + 1).ack_number(CLIENT + 1));
         world.sequence([
-            ("tcp_state", inside(there / tcp(40001, 104).ack())),
-            ("tcp_state", inside(there / tcp(40000, 11112).ack())),
-            ("no_rule", inside(there / tcp(40000, 105).ack())),
-            ("no_rule", outside(here / tcp(105, 40000).ack())),
-            ("no_rule", outside(here / tcp(104, 40001).ack())),
+            ("tcp_state", sent(40001, 104)),
+            ("tcp_state", sent(40000, 11112)),
+            ("no_rule", sent(40000, 105)),
+            ("no_rule", answered(105, 40000)),
+            ("no_rule", answered(104, 40001)),
             ("established out 0", out(there, ACK)),
+        ]);
+    }
+}
+
+#[test]
+fn b_1_5_altered_sequence_numbers_of_an_established_session_are_dropped() {
+    // The largest window that is not scaled, which is what both ends allow.
+    const WINDOW: u32 = 0xffff;
+    let world = World::new();
+    for family in families() {
+        connect(&world, &family);
+        let (there, here) = &family;
+        let out_at = |number: u32| inside(there / client(ACK).seq(number) / payload(b"data"));
+        let back_at = |number: u32| outside(here / server(ACK).seq(number) / payload(b"data"));
+        for distance in [WINDOW, 1 << 20, 1 << 31] {
+            world.sequence([
+                ("tcp_state", out_at(CLIENT + 1 + distance)),
+                ("tcp_state", back_at((SERVER + 1).wrapping_add(distance))),
+                ("tcp_state", out_at(CLIENT.wrapping_sub(distance))),
+                ("tcp_state", back_at(SERVER.wrapping_sub(distance))),
+            ]);
+        }
+        let out_for = |number: u32| inside(there / client(ACK).ack_number(number));
+        let back_for = |number: u32| outside(here / server(ACK).ack_number(number));
+        world.sequence([
+            // Nobody acknowledges what was never sent, or long ago.
+            ("tcp_state", out_for(SERVER + 2)),
+            ("tcp_state", back_for(CLIENT + 2)),
+            ("tcp_state", out_for(SERVER - WINDOW - 1000)),
+            ("tcp_state", back_for(CLIENT.wrapping_sub(WINDOW + 1000))),
+            ("established out 0", out_at(CLIENT + 1)),
+            ("established out 120", back_at(SERVER + 1)),
         ]);
     }
 }
@@ -134,13 +186,14 @@ fn b_1_5_a_packet_within_a_second_after_close_is_dropped() {
     let world = World::new();
     for family in families() {
         let (there, here) = &family;
+        let last = || client(ACK).seq(CLIENT + 2).ack_number(SERVER + 2);
         connect(&world, &family);
         world.sequence([
             ("established out 0", out(there, FIN | ACK)),
-            ("established out 120", back(here, FIN | ACK)),
-            ("established out 0", out(there, ACK)),
-            ("tcp_state", inside(there / tcp(40000, 104).ack() / payload(b"data"))),
-            ("tcp_state", outside(here / tcp(104, 40000).ack() / payload(b"data"))),
+            ("established out 120", outside(here / server(FIN | ACK).ack_number(CLIENT + 2))),
+            ("established out 0", inside(there / last())),
+            ("tcp_state", inside(there / last() / payload(b"data"))),
+            ("tcp_state", outside(here / server(ACK).seq(SERVER + 2) / payload(b"data"))),
         ]);
         world.memory.gateway.trial.forget_flows().unwrap();
         connect(&world, &family);

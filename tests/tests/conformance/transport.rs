@@ -26,15 +26,55 @@ pub(crate) const FIXTURES: &[Fixture] = &[
     }),
     fixture(10, "a SYN+ACK that nobody asked for", |w| told("tcp_state", flags(w, 0x12))),
     fixture(10, "a split handshake", |w| {
-        let answer =
-            |flags: u8| w.turned().link() / w.turned().v4() / tcp(104, w.client()).flags(flags);
+        let [talk, _] = Talk::of(w);
         vec![
-            forth("opened", w.link() / w.v4() / w.syn()),
-            back("tcp_state", answer(0x02)),
-            forth("tcp_state", flags(w, 0x12)),
-            back("established", answer(0x12)),
-            forth("established", flags(w, 0x10)),
+            talk.out("opened", SYN, 0, 0),
+            talk.back("tcp_state", SYN, 0, 0),
+            talk.out("tcp_state", SYN | ACK, 0, 1),
+            talk.back("established", SYN | ACK, 0, 1),
+            talk.out("established", ACK, 1, 1),
         ]
+    }),
+    fixture(10, "a segment out of window", |w| {
+        let steps = |talk: Talk| {
+            let mut steps = talk.handshake();
+            for distance in [BEYOND, 1 << 20, 1 << 31] {
+                steps.extend([
+                    talk.out("tcp_state", ACK, 1 + distance, 1),
+                    talk.back("tcp_state", ACK, 1 + distance, 1),
+                    talk.out("tcp_state", ACK, 0_u32.wrapping_sub(distance), 1),
+                    talk.back("tcp_state", ACK, 0_u32.wrapping_sub(distance), 1),
+                    talk.out("tcp_state", ACK, 1, 1 + distance),
+                    talk.back("tcp_state", ACK, 1, 1 + distance),
+                ]);
+            }
+            steps.extend([talk.out("established", ACK, 1, 1), talk.back("established", ACK, 1, 1)]);
+            steps
+        };
+        Talk::of(w).into_iter().flat_map(steps).collect()
+    }),
+    fixture(10, "a reset out of window", |w| {
+        let steps = |talk: Talk| {
+            let mut steps = talk.handshake();
+            for (flags, distance) in [(RST, BEYOND), (RST | ACK, BEYOND), (RST, 1 << 31)] {
+                steps.extend([
+                    talk.out("tcp_state", flags, 1 + distance, 1),
+                    talk.back("tcp_state", flags, 1 + distance, 1),
+                    talk.out("tcp_state", flags, 0_u32.wrapping_sub(distance), 1),
+                    talk.back("tcp_state", flags, 0_u32.wrapping_sub(distance), 1),
+                ]);
+            }
+            steps.extend([
+                talk.back("tcp_state", RST | ACK, 1, 2),
+                // It goes on, until a reset stands where its sender does.
+                talk.out("established", ACK, 1, 1),
+                talk.back("established", ACK, 1, 1),
+                talk.out("established", RST, 1, 1),
+                talk.out("tcp_state", ACK, 1, 1),
+            ]);
+            steps
+        };
+        Talk::of(w).into_iter().flat_map(steps).collect()
     }),
     fixture(11, "UDP port 0", |w| {
         let of = |header: Udp| w.link() / w.v4() / header / payload([7; 8]);
@@ -87,6 +127,50 @@ pub(crate) const FIXTURES: &[Fixture] = &[
         ]
     }),
 ];
+
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+/// Just behind the largest window that is not scaled.
+const BEYOND: u32 = 0x1_0000;
+
+/// A connection of one family, as both ends' headers.
+struct Talk {
+    out: Packet,
+    back: Packet,
+    client: u16,
+}
+
+impl Talk {
+    fn of(way: &Way) -> [Self; 2] {
+        let (turned, client) = (way.turned(), way.client());
+        [
+            Self { out: way.link() / way.v4(), back: turned.link() / turned.v4(), client },
+            Self { out: way.link() / way.v6(), back: turned.link() / turned.v6(), client },
+        ]
+    }
+
+    /// A segment of who asks; numbers count from the SYNs.
+    fn out(&self, verdict: &'static str, flags: u8, at: u32, acknowledged: u32) -> Step {
+        let header = tcp(self.client, 104).flags(flags).seq(at).ack_number(acknowledged);
+        forth(verdict, &self.out / header)
+    }
+
+    /// A segment of who answers.
+    fn back(&self, verdict: &'static str, flags: u8, at: u32, acknowledged: u32) -> Step {
+        let header = tcp(104, self.client).flags(flags).seq(at).ack_number(acknowledged);
+        back(verdict, &self.back / header)
+    }
+
+    fn handshake(&self) -> Vec<Step> {
+        vec![
+            self.out("opened", SYN, 0, 0),
+            self.back("established", SYN | ACK, 0, 1),
+            self.out("established", ACK, 1, 1),
+        ]
+    }
+}
 
 fn flags(way: &Way, flags: u8) -> Packet {
     way.link() / way.v4() / tcp(way.client(), 104).flags(flags)

@@ -27,7 +27,9 @@ fn every_frame_of_a_conversation_passes_if_and_only_if_it_was_promised() {
         session(gateway, seed, tally);
     });
     let told = |reason: &PassReason| tally.told.get(reason.name()).copied().unwrap_or_default();
-    let rare = PassReason::ALL.iter().filter(|reason| told(reason) < tally.frames / 500);
+    // A bridge leaves nothing to the kernel.
+    let reasons = PassReason::ALL.iter().filter(|reason| **reason != PassReason::Kernel);
+    let rare = reasons.filter(|reason| told(reason) < tally.frames / 500);
     assert!(!is_thorough() || rare.count() == 0, "the frames are not varied enough");
 }
 

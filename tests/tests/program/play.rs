@@ -3,7 +3,7 @@
 use firewall_policy::Policy;
 
 use crate::random::Random;
-use crate::talk::{End, Kind, Sent, Talk};
+use crate::talk::{End, Kind, Sent, Syn, Talk};
 
 /// A conversation and how far it has come.
 pub(crate) struct Play {
@@ -54,6 +54,8 @@ struct Wire<'t> {
     talk: &'t Talk,
     /// What each end sends next: who opens, who answers.
     next: [u32; 2],
+    /// How much each end takes.
+    windows: [u16; 2],
     sent: Vec<Sent>,
 }
 
@@ -65,26 +67,33 @@ const ACK: u8 = 16;
 
 impl Wire<'_> {
     fn send(&mut self, end: usize, flags: u8, data: &[u8]) {
+        self.send_with(end, flags, &[], data);
+    }
+
+    fn send_with(&mut self, end: usize, flags: u8, options: &[u8], data: &[u8]) {
         let [ours, theirs] = [self.next[end], self.next[1 - end]];
         let acknowledged = if flags & ACK == 0 { 0 } else { theirs };
-        let segment =
-            |tcp: firewall_tests::packet::Tcp| tcp.flags(flags).seq(ours).ack_number(acknowledged);
+        let segment = |tcp: firewall_tests::packet::Tcp| {
+            let numbered = tcp.flags(flags).seq(ours).ack_number(acknowledged);
+            numbered.window(self.windows[end]).options(options)
+        };
         self.sent.push(self.talk.segment(end == 0, segment, data));
         let length = u32::try_from(data.len()).unwrap() + u32::from(flags & (SYN | FIN) != 0);
         self.next[end] = ours.wrapping_add(length);
     }
 
-    fn open(&mut self, random: &mut Random) {
-        self.next = [0, 1].map(|_| u32::from_le_bytes([(); 4].map(|()| random.byte())));
-        self.send(0, SYN, &[]);
-        self.send(1, SYN | ACK, &[]);
+    fn open(&mut self, random: &mut Random, [near, far]: [&Syn; 2]) {
+        self.next = [near.sequence, far.sequence];
+        self.windows = [(); 2].map(|()| *random.pick(&[0xffff, 0xffff, 501, 4, 0]));
+        self.send_with(0, SYN, &near.options, &[]);
+        self.send_with(1, SYN | ACK, &far.options, &[]);
         self.send(0, ACK, &[]);
     }
 }
 
 fn connection(random: &mut Random, talk: &Talk) -> Vec<Sent> {
-    let mut wire = Wire { talk, next: [0; 2], sent: Vec::new() };
-    wire.open(random);
+    let mut wire = Wire { talk, next: [0; 2], windows: [0; 2], sent: Vec::new() };
+    wire.open(random, [&talk.near_syn, &talk.far_syn]);
     for _ in 0..random.below(6) {
         let end = random.below(2);
         wire.send(end, PSH | ACK, b"A-ASSOCIATE");
@@ -109,7 +118,8 @@ fn connection(random: &mut Random, talk: &Talk) -> Vec<Sent> {
             wire.send(1 - end, FIN | ACK, &[]);
             wire.send(end, ACK, &[]);
             if luck == 5 {
-                wire.open(random);
+                let [near, far] = [(); 2].map(|()| Syn::any(random));
+                wire.open(random, [&near, &far]);
                 wire.send(1, PSH | ACK, b"again");
             }
         }

@@ -33,12 +33,12 @@ pub(crate) struct Talk {
 /// With what an end of a TCP connection begins.
 #[derive(Clone, Debug)]
 pub(crate) struct Syn {
-    sequence: u32,
-    options: Vec<u8>,
+    pub(crate) sequence: u32,
+    pub(crate) options: Vec<u8>,
 }
 
 impl Syn {
-    fn any(random: &mut Random) -> Self {
+    pub(crate) fn any(random: &mut Random) -> Self {
         let number = random.word().to_le_bytes();
         let sequence = u32::from_le_bytes([number[0], number[1], number[2], number[3]]);
         // Now and then the numbers wrap around within the connection.
