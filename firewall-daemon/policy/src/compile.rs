@@ -10,7 +10,7 @@ mod names;
 mod services;
 mod slots;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use firewall_common::image::{
     ANY_PREFIX_LENGTHS, Header, IDENTITIES_PER_LINE, Identity, Kind, Line, MacBinding,
@@ -18,9 +18,10 @@ use firewall_common::image::{
     router_address,
 };
 use firewall_common::{Addr, Mac, NodeSlot, Port, Service, SubnetworkSlot};
+use ipnet::IpNet;
 
 use crate::model::{Gateway, Policy, Selector};
-use crate::resolve::mapped_length;
+use crate::resolve::{lies_within, mapped_length};
 use capacity::{ATTEMPTS, IDENTITY_LOAD, RULE_LOAD, bucket_count};
 pub use capacity::{Capacity, CompileError, lines_for};
 use classes::Classes;
@@ -148,7 +149,9 @@ fn length(lines: &[Line]) -> u32 {
     u32::try_from(lines.len()).unwrap_or(u32::MAX)
 }
 
-/// A network that `SUBNETWORK/any` selects.
+/// A network that `SUBNETWORK/any` selects, or one that lies in such a network and is another
+/// subnetwork's: a router tells whose an address is by the longest prefix, and without it a stranger
+/// in the wider network could speak in the name of one in the narrower.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct AnyNetwork {
     subnetwork: usize,
@@ -164,15 +167,19 @@ fn any_networks(policy: &Policy) -> Vec<AnyNetwork> {
             Selector::Node(_) | Selector::Role(..) | Selector::Declared(_) | Selector::Gateway => {}
         }
     }
-    let selected = policy.subnetworks().iter().enumerate().zip(is_selected);
-    let networks =
-        selected.filter(|(_, is_selected)| *is_selected).flat_map(|((index, one), _)| {
-            one.networks.iter().map(move |&network| AnyNetwork {
-                subnetwork: index,
-                address: network.network().into(),
-                length: mapped_length(network),
-            })
-        });
+    let written = |index: usize| policy.subnetworks()[index].networks.iter().copied();
+    let selected: HashSet<IpNet> =
+        (0..is_selected.len()).filter(|&index| is_selected[index]).flat_map(written).collect();
+    let is_looked_up = |index: usize, network: IpNet| {
+        is_selected[index] || policy.is_routed() && lies_within(network, &selected)
+    };
+    let networks = (0..is_selected.len()).flat_map(|subnetwork| {
+        let networks = written(subnetwork);
+        networks.filter(move |&network| is_looked_up(subnetwork, network)).map(move |network| {
+            let (address, length) = (network.network().into(), mapped_length(network));
+            AnyNetwork { subnetwork, address, length }
+        })
+    });
     networks.collect()
 }
 

@@ -22,7 +22,7 @@ use crate::source::Sources;
 use crate::spec::{self, Spec, Text, Texts};
 use crate::suggest::did_you_mean;
 use networks::Written;
-pub(crate) use networks::mapped_length;
+pub(crate) use networks::{lies_within, mapped_length};
 use nodes::Claims;
 use ports::PortNames;
 pub use ports::Ports;

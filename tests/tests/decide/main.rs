@@ -15,6 +15,7 @@ mod frames;
 mod handshakes;
 mod neighbours;
 mod reasons;
+mod router;
 mod standing;
 mod tcp;
 mod windows;

@@ -1,7 +1,8 @@
 //! Networks that have addresses in common.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::iter::successors;
 use std::net::IpAddr;
 
 use firewall_common::image::ANY_PREFIX_LENGTHS;
@@ -72,12 +73,16 @@ impl Resolver<'_> {
 
     /// An undeclared address is known by its port and network alone.
     pub(super) fn check_any(&mut self) {
-        let selected = |written: &&Written| {
+        let is_selected = |written: &&Written| {
             written.port != NO_PORT && self.any.contains_key(&written.subnetwork.0)
         };
-        let networks: Vec<Written> = self.networks.iter().filter(selected).copied().collect();
-        let mut lengths: Vec<u8> =
-            networks.iter().map(|written| mapped_length(written.network)).collect();
+        let networks: Vec<Written> = self.networks.iter().filter(is_selected).copied().collect();
+        let selected: HashSet<IpNet> = networks.iter().map(|written| written.network).collect();
+        let is_routed = self.ports.is_routed(self.is_gateway_named || self.is_turning);
+        let looked_up = self.networks.iter().map(|written| written.network).filter(|network| {
+            selected.contains(network) || is_routed && lies_within(*network, &selected)
+        });
+        let mut lengths: Vec<u8> = looked_up.map(mapped_length).collect();
         lengths.sort_unstable();
         lengths.dedup();
         if lengths.len() > ANY_PREFIX_LENGTHS
@@ -141,4 +146,9 @@ pub(crate) fn mapped_length(network: IpNet) -> u8 {
         IpAddr::V4(_) => 96 + network.prefix_len(),
         IpAddr::V6(_) => network.prefix_len(),
     }
+}
+
+/// Whether the network lies in a wider one of these.
+pub(crate) fn lies_within(network: IpNet, others: &HashSet<IpNet>) -> bool {
+    successors(network.supernet(), IpNet::supernet).any(|wider| others.contains(&wider))
 }
