@@ -7,8 +7,8 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-use firewall_common::tables::Way;
 use firewall_common::Port;
+use firewall_common::tables::Way;
 use firewall_daemon::{
     config::Config,
     dataplane::{
