@@ -132,7 +132,7 @@ fn detach_all(arguments: &Arguments) -> Result<(), Ending> {
             code: FAILED,
         });
     }
-    let ports = dataplane::detach_all(&config.bpf.directory)
+    let ports = dataplane::hold::detach_all(&config.bpf.directory)
         .map_err(|error| failed(&error, Some("look into the [bpf] directory".to_owned())))?;
     let uid = nix::unistd::getuid();
     tracing::warn!(%uid, ?ports, "enforcement was taken away on purpose");
