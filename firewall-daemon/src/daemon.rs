@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::control::Failure;
 use crate::dataplane::ask::Ask;
 use crate::dataplane::clock::Clock;
+use crate::dataplane::hold::EgressHook;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::prove;
 use crate::dataplane::read::{self, Table};
@@ -87,7 +88,8 @@ pub enum ReloadError {
 impl Daemon {
     /// Opens the data plane. Nothing new passes until [`Daemon::reload_policy`].
     pub fn open(config: Config) -> Result<Self, OpenError> {
-        let (data, stopper) = DataPlane::open(&config)?;
+        let egress = EgressHook::of_kernel().map_err(OpenError::Release)?;
+        let (data, stopper) = DataPlane::open(&config, egress)?;
         let active = Active { policy: None, names: Names::default(), activated: None };
         Ok(Self {
             stopper,

@@ -6,15 +6,17 @@
 pub mod ask;
 pub mod attach;
 pub mod clock;
-mod detach;
+mod clsact;
 pub mod direct;
 pub mod guard;
+pub mod hold;
 pub mod interface;
 pub mod latch;
 pub mod load;
 pub mod maps;
 pub mod neighbourhood;
 pub mod neighbours;
+mod netlink;
 pub mod pins;
 pub mod prove;
 pub mod read;
@@ -27,7 +29,7 @@ pub mod watch;
 
 use std::io;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -38,9 +40,8 @@ use firewall_policy::{Capacity, Image, Names};
 
 use self::attach::AttachError;
 use self::clock::Clock;
-use self::detach::detach;
-pub use self::detach::detach_all;
 use self::guard::{Armed, Kept};
+use self::hold::EgressHook;
 use self::interface::Interface;
 use self::latch::{Latch, LatchError};
 use self::load::{Constants, LoadError, Loaded};
@@ -74,6 +75,9 @@ pub enum OpenError {
     /// The kernel's tick is not known.
     #[error("cannot measure the kernel's tick: {0}")]
     Clock(#[source] io::Error),
+    /// The kernel's release cannot be read.
+    #[error("cannot read which Linux this is: {0}")]
+    Release(#[source] io::Error),
     /// What the kernel says of ports, addresses and VLANs cannot be read or told on.
     #[error("cannot tell the program about the ports' addresses: {0}")]
     Survey(#[source] io::Error),
@@ -117,6 +121,7 @@ impl OpenError {
             Self::Attach(error) => error.hint(),
             Self::Latch(error) => error.hint().to_owned(),
             Self::Clock(_)
+            | Self::Release(_)
             | Self::Survey(_)
             | Self::Detach { .. }
             | Self::ReadBack { .. }
@@ -166,6 +171,7 @@ pub struct DataPlane {
     maps: Arc<Maps>,
     ports: Vec<GuardedPort>,
     mode: Mode,
+    egress: EgressHook,
     slots: Slots,
     clock: Clock,
     kept: Kept,
@@ -175,7 +181,7 @@ pub struct DataPlane {
 impl DataPlane {
     /// Makes or adopts the maps, brings the latch into force, and guards every port. On fresh maps
     /// nothing passes until the first image is activated; adopted ones go on as they are.
-    pub fn open(config: &Config) -> Result<(Self, Stopper), OpenError> {
+    pub fn open(config: &Config, egress: EgressHook) -> Result<(Self, Stopper), OpenError> {
         let latch = Latch::new(&config.state.directory);
         let latched = latch.read()?;
         let sizes = sizes(config);
@@ -205,8 +211,9 @@ impl DataPlane {
         let kept = Kept::new(&directory, &sizes)
             .map_err(|source| OpenError::ReadBack { what: "the maps".to_owned(), source })?;
         let mode = config.gateway.mode();
+        let attached = false;
         let mut plane =
-            Self { pins, directory, maps, ports, mode, slots, clock, kept, attached: false };
+            Self { pins, directory, maps, ports, mode, egress, slots, clock, kept, attached };
         // A router's program knows its neighbourhood before the first frame.
         plane.survey().map_err(OpenError::Survey)?;
         if plane.publication().armed || plane.pins.all_links().unwrap_or_default().is_empty() {
@@ -254,14 +261,14 @@ impl DataPlane {
         let links = self.pins.all_links().unwrap_or_default();
         // The guard of what leaves goes last.
         let guards: Vec<_> =
-            self.ports.iter().map(|port| self.pins.egress_link(&port.name)).collect();
+            self.ports.iter().map(|port| self.pins.egress(&port.name, self.egress)).collect();
         let mut unwanted: Vec<_> =
             links.into_iter().filter(|link| !wanted.contains(link)).collect();
-        let links = self.pins.all_egress_links().unwrap_or_default();
-        unwanted.extend(links.into_iter().filter(|link| !guards.contains(link)));
-        for link in unwanted {
-            detach(&link)
-                .map_err(|source| OpenError::Detach { port: pins::port_of(&link), source })?;
+        let pinned = self.pins.all_egress().unwrap_or_default();
+        unwanted.extend(pinned.into_iter().filter(|pin| !guards.contains(pin)));
+        for pin in unwanted {
+            hold::detach(&pin)
+                .map_err(|source| OpenError::Detach { port: pins::port_of(&pin), source })?;
         }
         Ok(())
     }
@@ -389,15 +396,4 @@ pub fn sizes(config: &Config) -> Sizes {
 pub fn capacity(config: &Config) -> Capacity {
     let crate::config::Capacity { nodes, rules, flows } = config.capacity;
     Capacity::new(nodes, rules, flows)
-}
-
-/// Whether a port's pinned links hold that interface.
-pub fn is_guarded(bpf_directory: &Path, port: &crate::config::Port, interface: &Interface) -> bool {
-    let pins = Pins::new(bpf_directory);
-    let mut links = [pins.link(&port.name, port.xdp), pins.egress_link(&port.name)].into_iter();
-    links.all(|link| {
-        let link = sys::open_pin(&link).and_then(|link| sys::link_info(link.as_fd()));
-        let holds = link.map(|link| link.interface);
-        holds.is_ok_and(|index| index != 0 && interface.index() == Some(index))
-    })
 }

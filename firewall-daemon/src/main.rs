@@ -132,7 +132,7 @@ fn detach_all(arguments: &Arguments) -> Result<(), Ending> {
             code: FAILED,
         });
     }
-    let ports = dataplane::detach_all(&config)
+    let ports = dataplane::hold::detach_all(&config)
         .map_err(|error| failed(&error, Some("look into the [bpf] directory".to_owned())))?;
     let uid = nix::unistd::getuid();
     tracing::warn!(%uid, ?ports, "enforcement was taken away on purpose");

@@ -58,7 +58,7 @@ fn forward(context: &XdpContext, frame: Signature, is_v4: bool, hop: Hop, own: u
         let checksum: u16 = read(context, network + CHECKSUM)?;
         let sum = u16::from_be(checksum) as u32 + 0x0100;
         write(context, network + TTL, u16::from_le_bytes([hops.wrapping_sub(1), protocol]))?;
-        write(context, network + CHECKSUM, ((sum + (sum >> 16) & 0xffff) as u16).to_be())
+        write(context, network + CHECKSUM, (((sum + (sum >> 16)) & 0xffff) as u16).to_be())
     } else {
         const NEXT_HEADER: usize = 6;
         let [next, hops]: [u8; 2] = read::<u16>(context, network + NEXT_HEADER)?.to_le_bytes();

@@ -1,7 +1,6 @@
 //! What the kernel's verifier had to do for a loaded program, and what room it needs.
 
 use std::{
-    collections::BTreeMap,
     io,
     os::fd::{AsRawFd, BorrowedFd},
 };
@@ -26,22 +25,27 @@ impl Record {
     pub fn of(program: BorrowedFd<'_>) -> io::Result<Self> {
         let mut head = Info::new();
         head.ask(program)?;
-        let sizes = [Info::JITED_LENGTH, Info::XLATED_LENGTH, Info::FUNCTIONS];
-        let [jited, xlated, functions] = sizes.map(|field| head.word(field));
+        let sizes =
+            [Info::JITED_LENGTH, Info::XLATED_LENGTH, Info::FUNCTIONS, Info::FUNCTION_COUNT];
+        let [jited, xlated, functions, starts] = sizes.map(|field| head.word(field));
         let mut jited = vec![0_u8; jited as usize];
         let mut xlated = vec![0_u8; xlated as usize];
         let mut lengths = vec![0_u32; functions as usize];
+        let mut starts = vec![Function::default(); starts as usize];
         let mut info = Info::new();
-        for (field, count) in sizes.into_iter().zip([jited.len(), xlated.len(), lengths.len()]) {
+        let room = [jited.len(), xlated.len(), lengths.len(), starts.len()];
+        for (field, count) in sizes.into_iter().zip(room) {
             info.set(field, &u32::try_from(count).map_err(io::Error::other)?.to_ne_bytes());
         }
         info.set(Info::JITED, &(jited.as_mut_ptr() as u64).to_ne_bytes());
         info.set(Info::XLATED, &(xlated.as_mut_ptr() as u64).to_ne_bytes());
         info.set(Info::LENGTHS, &(lengths.as_mut_ptr() as u64).to_ne_bytes());
+        info.set(Info::FUNCTION_SIZE, &8_u32.to_ne_bytes());
+        info.set(Info::FUNCTION_STARTS, &(starts.as_mut_ptr() as u64).to_ne_bytes());
         info.ask(program)?;
         let instructions = info.word(Info::VERIFIED);
         let stack = (cfg!(target_arch = "x86_64") && !jited.is_empty())
-            .then(|| deepest(&reserved(&jited, &lengths), &calls(&xlated), 0));
+            .then(|| deepest(&reserved(&jited, &lengths), &calls(&xlated, &starts), 0));
         Ok(Self { instructions, stack })
     }
 }
@@ -56,6 +60,9 @@ impl Info {
     const XLATED: usize = 32;
     const FUNCTIONS: usize = 108;
     const LENGTHS: usize = 120;
+    const FUNCTION_SIZE: usize = 132;
+    const FUNCTION_STARTS: usize = 136;
+    const FUNCTION_COUNT: usize = 144;
     const VERIFIED: usize = 216;
 
     fn new() -> Self {
@@ -106,24 +113,28 @@ fn reserved(jited: &[u8], lengths: &[u32]) -> Vec<u32> {
     functions.collect()
 }
 
-/// Who calls whom, by number. A dumped call has its distance in `off` and the callee in `imm`
-/// (`jit_subprogs`, kernel/bpf/verifier.c).
-fn calls(xlated: &[u8]) -> Vec<(u32, u32)> {
+/// `struct bpf_func_info`.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct Function {
+    start: u32,
+    _kind: u32,
+}
+
+/// Who calls whom, by number. A dumped call has the callee in `imm` (`jit_subprogs`,
+/// kernel/bpf/verifier.c). Functions that nobody calls are there, too, before Linux 6.8.
+fn calls(xlated: &[u8], functions: &[Function]) -> Vec<(u32, u32)> {
     const CALL: u8 = 0x85;
     const PSEUDO_CALL: u8 = 1;
     let instructions = xlated.chunks_exact(8).enumerate();
-    let calls: Vec<_> = instructions
+    let calls = instructions
         .filter(|(_, bytes)| bytes[0] == CALL && bytes[1] >> 4 == PSEUDO_CALL)
         .map(|(place, bytes)| {
-            let distance = isize::from(i16::from_ne_bytes([bytes[2], bytes[3]]));
             let callee = u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
-            (place, place.wrapping_add_signed(distance + 1), callee)
-        })
-        .collect();
-    let starts: BTreeMap<_, _> =
-        calls.iter().map(|&(_, start, callee)| (start, callee)).chain([(0, 0)]).collect();
-    let caller = |place| starts.range(..=place).next_back().map_or(0, |(_, &caller)| caller);
-    calls.iter().map(|&(place, _, callee)| (caller(place), callee)).collect()
+            let begun = functions.partition_point(|function| function.start as usize <= place);
+            (u32::try_from(begun.saturating_sub(1)).unwrap_or(0), callee)
+        });
+    calls.collect()
 }
 
 /// The kernel refuses recursion, so this ends.

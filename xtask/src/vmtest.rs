@@ -32,11 +32,14 @@ const PROGRAMS: [(&str, &str); 4] = [
 ];
 
 /// The test binaries that are run, and how.
-const BINARIES: [(&str, &[&str]); 5] = [
+const BINARIES: [(&str, &[&str]); 8] = [
     ("verifier", &["--nocapture"]),
     ("lab", &[]),
     ("program", &[]),
     ("gateway_traffic", &[]),
+    ("gateway_guard", &[]),
+    ("gateway_router", &[]),
+    ("clsact", &[]),
     ("vlan_devices", &["--include-ignored"]),
 ];
 

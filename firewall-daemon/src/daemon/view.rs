@@ -134,7 +134,7 @@ impl Daemon {
         let names: Vec<_> = gateway.ports().map(|(_, port)| port.name.clone()).collect();
         let ports = gateway.ports().map(|(index, port)| {
             let interface = Interface::new(&port.interface);
-            let guarded = dataplane::is_guarded(&self.config.bpf.directory, port, &interface);
+            let guarded = dataplane::hold::is_guarded(&self.config.bpf.directory, port, &interface);
             let peer = gateway.peer(index).map(|peer| usize::from(peer.0));
             firewall_control::Port {
                 name: port.name.clone(),

@@ -3,7 +3,10 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
+use super::clsact;
+use super::hold::{EgressHook, Hold, Holding};
 use super::interface::{Interface, VlanStripping};
 use super::load::Loaded;
 use super::pins::Pins;
@@ -104,17 +107,20 @@ pub struct Target<'a> {
     pub interface: &'a str,
     /// Where the program is to run.
     pub xdp: Xdp,
+    /// How the egress guard is attached.
+    pub egress: EgressHook,
     /// What the interface is to be ready for.
     pub mode: Mode,
 }
 
-/// Makes the program guard the port. A link that is pinned and still holds the interface gets the
-/// program swapped, with no frame unseen between; otherwise a new link is made and pinned.
+/// Makes the programs guard the port; returns its interface's index. A link that is pinned and still
+/// holds the interface, or a filter that is there, gets the program swapped, with no frame unseen
+/// between; otherwise a new one is made and pinned.
 ///
 /// The egress guard comes first: until the port's own program runs, the kernel would forward what
 /// comes in, and nothing that it forwards may leave by a port that waits for its guard.
-pub fn attach(target: &Target<'_>, programs: &Loaded, pins: &Pins) -> Result<(), AttachError> {
-    let Target { port, interface: name, .. } = *target;
+pub fn attach(target: &Target<'_>, programs: &Loaded, pins: &Pins) -> Result<u32, AttachError> {
+    let Target { port, interface: name, xdp, egress, mode } = *target;
     let (port, interface) = (port.to_owned(), name.to_owned());
     let failed = |what| {
         let (port, interface) = (port.clone(), interface.clone());
@@ -129,54 +135,60 @@ pub fn attach(target: &Target<'_>, programs: &Loaded, pins: &Pins) -> Result<(),
         VlanStripping::Off | VlanStripping::Absent => {}
         VlanStripping::On => return Err(AttachError::VlanStripping { port, interface }),
     }
-    let egress = |program: &OwnedFd| {
-        sys::link_create_egress(program.as_fd(), index).map_err(failed("guard what leaves"))
+    let guard = |program: &OwnedFd| {
+        match egress {
+            EgressHook::Tcx => sys::link_create_egress(program.as_fd(), index).map(Some),
+            EgressHook::Clsact => clsact::attach(program.as_fd(), index).map(|()| None),
+        }
+        .map_err(failed("guard what leaves"))
     };
-    let ingress = |program: &OwnedFd| create(target, index, program);
+    let decide = |program: &OwnedFd| create(target, index, program).map(Some);
     let guards: [(_, _, Create<'_>); 2] = [
-        (pins.egress_link(&port), &programs.guard, &egress),
-        (pins.link(&port, target.xdp), &programs.cordon, &ingress),
+        (pins.egress(&port, egress), &programs.guard, &guard),
+        (pins.link(&port, xdp), &programs.cordon, &decide),
     ];
     for (pin, program, create) in guards {
-        let link = match adopt(&pin, index, program).map_err(failed("swap the program of"))? {
-            Some(link) => link,
-            None => {
-                let link = create(program)?;
-                sys::pin(link.as_fd(), &pin).map_err(failed("pin the link of"))?;
-                link
-            }
-        };
-        let information = sys::link_info(link.as_fd()).map_err(failed("read back the link of"))?;
+        if !adopt(&pin, index, program).map_err(failed("swap the program of"))? {
+            // A filter has no object of its own: its program is pinned.
+            let link = create(program)?;
+            let object = link.as_ref().unwrap_or(program);
+            sys::pin(object.as_fd(), &pin).map_err(failed("pin the link of"))?;
+        }
+        let hold = Hold::open(&pin, index).map_err(failed("open the pinned link of"))?;
+        let Holding { interface: held, program: running } =
+            hold.holding().map_err(failed("read back the link of"))?;
         let ours =
             sys::program_info(program.as_fd()).map_err(failed("read back the program of"))?;
-        if information.program != ours.id || information.interface != index {
+        if running != ours.id || held != index {
             return Err(AttachError::NotOurs { port: port.clone(), interface: interface.clone() });
         }
     }
-    let prepared = match target.mode {
+    let prepared = match mode {
         Mode::Bridge => device.prepare_for_bridge(),
         Mode::Router => device.prepare_for_router(),
     };
-    prepared.map_err(failed("bring up"))
+    prepared.map_err(failed("bring up")).map(|()| index)
 }
 
-/// Makes a link for a program.
-type Create<'a> = &'a dyn Fn(&OwnedFd) -> Result<OwnedFd, AttachError>;
+/// Makes a link, or something that needs none.
+type Create<'a> = &'a dyn Fn(&OwnedFd) -> Result<Option<OwnedFd>, AttachError>;
 
-/// The pinned link, if it still holds that interface, with its program swapped. A pin that has lost
-/// its interface looks healthy; it is removed.
-fn adopt(pin: &std::path::Path, interface: u32, program: &OwnedFd) -> io::Result<Option<OwnedFd>> {
-    let link = match sys::open_pin(pin) {
-        Ok(link) => link,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+/// Swaps the program of the pinned link, if it still holds that interface. A pin that has lost its
+/// interface looks healthy; it is removed, and so is that of a filter's program: the filter stays,
+/// and the one to come takes its place.
+fn adopt(pin: &Path, interface: u32, program: &OwnedFd) -> io::Result<bool> {
+    let hold = match Hold::open(pin, interface) {
+        Ok(hold) => hold,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    if sys::link_info(link.as_fd())?.interface == interface {
-        sys::link_update(link.as_fd(), program.as_fd())?;
-        return Ok(Some(link));
+    match &hold {
+        Hold::Link(link) if hold.holding()?.interface == interface => {
+            sys::link_update(link.as_fd(), program.as_fd())?;
+            Ok(true)
+        }
+        Hold::Link(_) | Hold::Filter { .. } => fs::remove_file(pin).map(|()| false),
     }
-    fs::remove_file(pin)?;
-    Ok(None)
 }
 
 fn create(target: &Target<'_>, index: u32, program: &OwnedFd) -> Result<OwnedFd, AttachError> {

@@ -81,10 +81,13 @@ impl DataPlane {
     pub(super) fn arm(&mut self, index: Port) -> Result<(), OpenError> {
         let Some(port) = self.ports.get_mut(usize::from(index.0)) else { return Ok(()) };
         let GuardedPort { name, interface, xdp, programs, .. } = port;
-        let target = Target { port: name, interface, xdp: *xdp, mode: self.mode };
-        attach::attach(&target, programs, &self.pins)?;
+        let (mode, egress) = (self.mode, self.egress);
+        let target = Target { port: name, interface, xdp: *xdp, egress, mode };
+        let number = attach::attach(&target, programs, &self.pins)?;
         let failed = |source| OpenError::ReadBack { what: format!("port {name}"), source };
-        let armed = Armed::new(&self.pins, name, *xdp, programs).map_err(failed)?;
+        let pins = [self.pins.link(name, *xdp), self.pins.egress(name, egress)];
+        let pins = pins.each_ref().map(|pin| &**pin);
+        let armed = Armed::new(pins, number, programs).map_err(failed)?;
         redirect(&self.maps, index, armed.interface())
             .map_err(|source| OpenError::Redirect { port: port.name.clone(), source })?;
         port.armed = Some(armed);
@@ -184,15 +187,14 @@ impl DataPlane {
         let [ingress, egress] = &armed.hooks;
         let hooks = [
             (ingress, self.pins.link(&guarded.name, guarded.xdp), &guarded.programs.cordon),
-            (egress, self.pins.egress_link(&guarded.name), &guarded.programs.guard),
+            (egress, self.pins.egress(&guarded.name, self.egress), &guarded.programs.guard),
         ];
-        let see = |(held, pin, program): (&Held, PathBuf, &OwnedFd)| {
+        let see = |(Held { hold, .. }, pin, program): (&Held, PathBuf, &OwnedFd)| {
             let pinned = found(sys::open_pin(&pin)).map_err(reading("the pin of the link"))?;
-            let pinned = pinned.map(|pinned| sys::link_info(pinned.as_fd())).transpose();
+            let is_pinned = pinned.map(|pinned| hold.is_pinned(&pinned)).transpose();
             Ok(Hook {
-                link: sys::link_info(held.link.as_fd()).map_err(reading("the link"))?,
-                // What lies there may be no link at all.
-                pinned: pinned.unwrap_or_default(),
+                holding: hold.holding().map_err(reading("the link"))?,
+                is_pinned: is_pinned.map_err(reading("the link"))?.unwrap_or(false),
                 program: identify(program).map_err(reading("the program"))?,
             })
         };
@@ -217,8 +219,8 @@ impl DataPlane {
                 let Some(Armed { hooks: [ingress, egress] }) = &guarded.armed else {
                     return Ok(());
                 };
-                pin_again(&ingress.link, &self.pins.link(&guarded.name, guarded.xdp))?;
-                pin_again(&egress.link, &self.pins.egress_link(&guarded.name))
+                pin_again(ingress.hold.object(), &self.pins.link(&guarded.name, guarded.xdp))?;
+                pin_again(egress.hold.object(), &self.pins.egress(&guarded.name, self.egress))
             }
             Finding::WayOut { .. } => {
                 let index = interface.index().ok_or(io::ErrorKind::NotFound);

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use super::netlink::{Cut, HEADER, attribute, half, messages, word};
+
 /// The neighbours that were told of.
 #[derive(Debug, Default)]
 pub struct Neighbours {
@@ -20,23 +22,20 @@ const LOST: u16 = 0x01 | 0x20;
 /// `NDA_DST` and `NDA_LLADDR`.
 const DESTINATION: u16 = 1;
 const LINK_ADDRESS: u16 = 2;
-/// `struct nlmsghdr` and `struct ndmsg`.
-const HEADER: usize = 16;
+/// `struct ndmsg`.
 const MESSAGE: usize = 12;
 
 impl Neighbours {
     /// Takes what one read of a netlink socket brought; whether a next hop has changed, was lost, or
     /// may have.
-    pub fn observe(&mut self, mut bytes: &[u8]) -> bool {
+    pub fn observe(&mut self, bytes: &[u8]) -> bool {
         let mut is_changed = false;
-        while let Some(length) = word(bytes, 0) {
-            let length = length as usize;
-            let Some(message) = bytes.get(..length).filter(|_| length >= HEADER) else {
-                // Cut short: whatever it said.
-                return true;
+        for message in messages(bytes) {
+            is_changed |= match message {
+                Ok(message) => self.message(message),
+                // Whatever it said.
+                Err(Cut) => true,
             };
-            is_changed |= self.message(message);
-            bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
         is_changed
     }
@@ -63,26 +62,6 @@ impl Neighbours {
             (_, _) => false,
         }
     }
-}
-
-/// The payload of the first attribute of that type.
-fn attribute(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
-    loop {
-        let (length, kind) = (usize::from(half(attributes, 0)?), half(attributes, 2)?);
-        let payload = attributes.get(4..length)?;
-        if kind == wanted {
-            return Some(payload);
-        }
-        attributes = attributes.get(length.next_multiple_of(4)..)?;
-    }
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes)
-}
-
-fn half(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().copied().map(u16::from_ne_bytes)
 }
 
 #[cfg(test)]

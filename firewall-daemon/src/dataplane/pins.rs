@@ -1,7 +1,7 @@
 //! What outlives the daemon: the directory in the BPF file system.
 //!
 //! `links/PORT` are the links (`links/PORT@generic` in generic mode), `egress/PORT` those of the
-//! egress guard, `maps-HASH/NAME` the maps; HASH stands for their layout, their sizes, the order of
+//! egress guard (`egress/PORT@clsact` its program where a filter holds it), `maps-HASH/NAME` the maps; HASH stands for their layout, their sizes, the order of
 //! the ports and the gateway's mode, so a daemon never adopts maps that mean something else.
 
 use std::fs::{self, DirBuilder};
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use sha2::{Digest, Sha256};
 
+use super::hold::EgressHook;
 use super::maps::Sizes;
 use crate::config::{Config, Mode, Xdp};
 
@@ -83,7 +84,7 @@ impl Pins {
                 return Err(PinsError::NotBpf { directory: self.directory.clone() });
             }
         }
-        let directories = [self.links(), self.egress_links(), self.maps(sizes)];
+        let directories = [self.links(), self.egress_directory(), self.maps(sizes)];
         for directory in [self.directory.clone()].into_iter().chain(directories) {
             match DirBuilder::new().mode(0o700).create(&directory) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -113,8 +114,8 @@ impl Pins {
         self.directory.join("links")
     }
 
-    /// Where the links of the egress guard are.
-    pub fn egress_links(&self) -> PathBuf {
+    /// Where what is pinned of the egress guard is.
+    pub fn egress_directory(&self) -> PathBuf {
         self.directory.join("egress")
     }
 
@@ -126,9 +127,12 @@ impl Pins {
         })
     }
 
-    /// Where the link of a port's egress guard is.
-    pub fn egress_link(&self, port: &str) -> PathBuf {
-        self.egress_links().join(port)
+    /// Where what is pinned of a port's egress guard is.
+    pub fn egress(&self, port: &str, hook: EgressHook) -> PathBuf {
+        self.egress_directory().join(match hook {
+            EgressHook::Tcx => port.to_owned(),
+            EgressHook::Clsact => format!("{port}{CLSACT}"),
+        })
     }
 
     /// Where the maps of those sizes are, for those ports.
@@ -158,9 +162,9 @@ impl Pins {
         entries(&self.links())
     }
 
-    /// Every pinned link of the egress guard.
-    pub fn all_egress_links(&self) -> io::Result<Vec<PathBuf>> {
-        entries(&self.egress_links())
+    /// Everything that is pinned of the egress guard.
+    pub fn all_egress(&self) -> io::Result<Vec<PathBuf>> {
+        entries(&self.egress_directory())
     }
 
     /// Directories of trials whose process is gone, or will not use its pins again.
@@ -191,12 +195,20 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
     })
 }
 
-/// The port that a pinned link is of.
-pub fn port_of(link: &Path) -> String {
-    let name = link.file_name().unwrap_or_default().to_string_lossy();
-    name.strip_suffix(GENERIC).unwrap_or(&name).to_owned()
+/// The port that a pin is of.
+pub fn port_of(pin: &Path) -> String {
+    let name = pin.file_name().unwrap_or_default().to_string_lossy();
+    let mut stems = [GENERIC, CLSACT].into_iter().filter_map(|suffix| name.strip_suffix(suffix));
+    stems.next().unwrap_or(&name).to_owned()
 }
 
+/// What a pin stands for: a filter, or any link.
+pub(super) fn hook_of(pin: &Path) -> EgressHook {
+    let name = pin.file_name().unwrap_or_default().to_string_lossy();
+    if name.ends_with(CLSACT) { EgressHook::Clsact } else { EgressHook::Tcx }
+}
+
+const CLSACT: &str = "@clsact";
 const GENERIC: &str = "@generic";
 const TRIAL: &str = "trial-";
 const MAPS: &str = "maps-";

@@ -18,7 +18,7 @@ const APPLETS: [&str; 9] =
     ["cat", "dmesg", "grep", "insmod", "ls", "mount", "poweroff", "sh", "sleep"];
 
 /// What the tests start besides.
-const PROGRAMS: [&str; 4] = ["ethtool", "ip", "nft", "ping"];
+const PROGRAMS: [&str; 5] = ["ethtool", "ip", "nft", "ping", "tc"];
 
 /// A test binary and what it is to be run with.
 pub(super) struct Run {

@@ -2,8 +2,8 @@
 
 use firewall_common::abi::Publication;
 
+use crate::dataplane::hold::Holding;
 use crate::dataplane::interface::{Switches, VlanStripping};
-use crate::dataplane::sys::LinkInfo;
 
 /// Something that is not as the daemon made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,19 +22,20 @@ pub enum Finding {
         /// The index of the one that is there.
         now: u32,
     },
-    /// The link holds no interface any more, though the interface is still there.
+    /// The link holds no interface any more, or the filter is gone, though the interface is still
+    /// there.
     Detached {
         /// Where.
         place: Place,
     },
-    /// The link runs another program.
+    /// The link or the filter runs another program.
     Replaced {
         /// Where.
         place: Place,
         /// That program's number.
         program: u32,
     },
-    /// The pinned link is missing, or another one's.
+    /// What is pinned for it is missing, or another one's.
     LinkPin {
         /// Where.
         place: Place,
@@ -175,8 +176,8 @@ impl Place {
 /// A port as it was armed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted<'a> {
-    /// The links with their programs and interface, and the programs; by [`Place`].
-    pub(super) hooks: [(LinkInfo, &'a Program); 2],
+    /// The programs, and what holds them to which interface; by [`Place`].
+    pub(super) hooks: [(Holding, &'a Program); 2],
     /// The maps that the daemon writes and every program reads.
     pub(super) maps: &'a [u32],
     /// The interface takes frames for every MAC, as a bridge must.
@@ -208,10 +209,10 @@ pub(super) struct Seen {
 /// Where a program of ours is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hook {
-    /// The link that the daemon holds.
-    pub(super) link: LinkInfo,
-    /// What is pinned in its place.
-    pub(super) pinned: Option<LinkInfo>,
+    /// What holds it there.
+    pub(super) holding: Holding,
+    /// Whether that is what is pinned.
+    pub(super) is_pinned: bool,
     /// The program that the daemon holds.
     pub(super) program: Program,
 }
@@ -229,8 +230,8 @@ pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
     let Seen { interface, hooks, way_out } = seen;
     let mut found = Vec::new();
     let hooks = || hooks.iter().zip(&wanted.hooks).zip(Place::ALL);
-    for ((Hook { link, pinned, program }, (_, ours)), place) in hooks() {
-        if pinned.is_none_or(|pinned| !pinned.is_same(link)) {
+    for ((Hook { is_pinned, program, .. }, (_, ours)), place) in hooks() {
+        if !is_pinned {
             found.push(Finding::LinkPin { place });
         }
         let reads_ours = wanted.maps.iter().all(|map| program.maps.contains(map));
@@ -238,10 +239,10 @@ pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
             found.push(Finding::OtherMaps);
         }
     }
-    let [Hook { link, .. }, _] = &seen.hooks;
+    let [Hook { holding, .. }, _] = &seen.hooks;
     let [(armed, _), _] = wanted.hooks;
     let Some(Device { index, stripping, switches }) = *interface else {
-        found.push(match link.interface {
+        found.push(match holding.interface {
             0 => Finding::Missing,
             index => Finding::Renamed { index },
         });
@@ -252,11 +253,11 @@ pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
         found.push(Finding::Recreated { before: armed.interface, now: index });
         return found;
     }
-    for ((Hook { link, .. }, (armed, _)), place) in hooks() {
-        if link.interface != index {
+    for ((Hook { holding, .. }, (armed, _)), place) in hooks() {
+        if holding.interface != index {
             found.push(Finding::Detached { place });
-        } else if link.program != armed.program {
-            found.push(Finding::Replaced { place, program: link.program });
+        } else if holding.program != armed.program {
+            found.push(Finding::Replaced { place, program: holding.program });
         }
     }
     if *way_out != Some([index, 0]) {
@@ -291,11 +292,7 @@ mod tests {
 
     use super::*;
 
-    fn link(interface: u32, program: u32) -> LinkInfo {
-        let mut link = LinkInfo::default();
-        (link.id, link.program, link.interface) = (9, program, interface);
-        link
-    }
+    const HELD: Holding = Holding { interface: 4, program: 30 };
 
     fn program() -> Program {
         Program { id: 30, tag: [7; 8], maps: vec![1, 2, 3] }
@@ -303,7 +300,7 @@ mod tests {
 
     fn sound() -> Seen {
         let switches = Switches { up: true, promiscuous: true };
-        let hook = || Hook { link: link(4, 30), pinned: Some(link(4, 30)), program: program() };
+        let hook = || Hook { holding: HELD, is_pinned: true, program: program() };
         Seen {
             interface: Some(Device { index: 4, stripping: VlanStripping::Off, switches }),
             hooks: [hook(), hook()],
@@ -312,8 +309,7 @@ mod tests {
     }
 
     fn wanted<'a>(program: &'a Program, maps: &'a [u32]) -> Wanted<'a> {
-        let hooks = [(link(4, 30), program), (link(4, 30), program)];
-        Wanted { hooks, maps, promiscuous: true }
+        Wanted { hooks: [(HELD, program); 2], maps, promiscuous: true }
     }
 
     fn found(edit: impl FnOnce(&mut Seen)) -> Vec<Finding> {
@@ -339,25 +335,15 @@ mod tests {
         assert_eq!(found(|seen| device(seen).switches.up = false), [Finding::Down]);
         let deaf = |seen: &mut Seen| device(seen).switches.promiscuous = false;
         assert_eq!(found(deaf), [Finding::NotPromiscuous]);
-        let mut foreign = link(4, 30);
-        foreign.id = 10;
         for (hook, place) in [(0, Place::Ingress), (1, Place::Egress)] {
-            let pin = |pinned| found(|seen| seen.hooks[hook].pinned = pinned);
-            assert_eq!(pin(None), [Finding::LinkPin { place }]);
-            assert_eq!(pin(Some(foreign)), [Finding::LinkPin { place }]);
             let edit = |edit: fn(&mut Hook)| found(|seen| edit(&mut seen.hooks[hook]));
+            assert_eq!(edit(|hook| hook.is_pinned = false), [Finding::LinkPin { place }]);
             assert_eq!(edit(|hook| hook.program.id = 31), [Finding::OtherMaps]);
             assert_eq!(edit(|hook| hook.program.tag = [8; 8]), [Finding::OtherMaps]);
             assert_eq!(edit(|hook| hook.program.maps = vec![1, 2]), [Finding::OtherMaps]);
-            let replaced = edit(|hook| {
-                hook.link.program = 77;
-                hook.pinned = Some(hook.link);
-            });
+            let replaced = edit(|hook| hook.holding.program = 77);
             assert_eq!(replaced, [Finding::Replaced { place, program: 77 }]);
-            let detached = edit(|hook| {
-                hook.link.interface = 0;
-                hook.pinned = Some(hook.link);
-            });
+            let detached = edit(|hook| hook.holding.interface = 0);
             assert_eq!(detached, [Finding::Detached { place }]);
         }
         assert_eq!(found(|seen| seen.way_out = None), [Finding::WayOut { found: None }]);
@@ -378,8 +364,7 @@ mod tests {
     fn an_interface_that_is_gone_or_made_again_is_one_finding() {
         let gone = |seen: &mut Seen| {
             for hook in &mut seen.hooks {
-                hook.link.interface = 0;
-                hook.pinned = Some(hook.link);
+                hook.holding.interface = 0;
             }
             seen.way_out = None;
             seen.interface = None;

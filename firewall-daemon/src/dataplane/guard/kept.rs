@@ -9,34 +9,34 @@ use firewall_common::image::Line;
 
 use super::digest::Key;
 use super::finding::Program;
-use crate::config::Xdp;
+use crate::dataplane::hold::{Hold, Holding};
 use crate::dataplane::load::Loaded;
 use crate::dataplane::maps::Sizes;
-use crate::dataplane::pins::Pins;
-use crate::dataplane::sys::{self, LinkInfo, MapInfo};
+use crate::dataplane::sys::{self, MapInfo};
 
-/// A port's links and programs, as they were attached: of what comes in, and of what leaves.
+/// A port's programs and what holds them, as they were attached: of what comes in, and of what
+/// leaves.
 pub(in crate::dataplane) struct Armed {
     pub(super) hooks: [Held; 2],
 }
 
-/// A link and its program.
+/// What holds a program, and the program.
 pub(super) struct Held {
-    pub(super) link: OwnedFd,
-    pub(super) wanted: LinkInfo,
+    pub(super) hold: Hold,
+    pub(super) wanted: Holding,
     pub(super) program: Program,
 }
 
 impl Armed {
-    /// What was just attached and pinned.
+    /// What was just attached to that interface and pinned at these places.
     pub(in crate::dataplane) fn new(
-        pins: &Pins,
-        port: &str,
-        xdp: Xdp,
+        pins: [&Path; 2],
+        interface: u32,
         programs: &Loaded,
     ) -> io::Result<Self> {
-        let ingress = Held::new(&pins.link(port, xdp), &programs.cordon)?;
-        let egress = Held::new(&pins.egress_link(port), &programs.guard)?;
+        let [ingress, egress] = pins;
+        let ingress = Held::new(ingress, interface, &programs.cordon)?;
+        let egress = Held::new(egress, interface, &programs.guard)?;
         Ok(Self { hooks: [ingress, egress] })
     }
 
@@ -47,10 +47,10 @@ impl Armed {
 }
 
 impl Held {
-    fn new(pin: &Path, program: &OwnedFd) -> io::Result<Self> {
-        let link = sys::open_pin(pin)?;
-        let wanted = sys::link_info(link.as_fd())?;
-        Ok(Self { link, wanted, program: identify(program)? })
+    fn new(pin: &Path, interface: u32, program: &OwnedFd) -> io::Result<Self> {
+        let hold = Hold::open(pin, interface)?;
+        let wanted = hold.holding()?;
+        Ok(Self { hold, wanted, program: identify(program)? })
     }
 }
 
