@@ -156,7 +156,7 @@ fn a_filter_guards_what_leaves_and_a_restart_swaps_its_program_with_no_frame_uns
     measured(format_args!("{times} programs swapped in clsact: 0 of {sent} frames unseen"));
 
     let directory = router.config.bpf.directory.clone();
-    let ports = router.in_gateway(|| hold::detach_all(&directory)).unwrap();
+    let ports = router.in_gateway(|| hold::detach_all(&router.config)).unwrap();
     assert_eq!(ports, ["inside", "outside"]);
     assert!(!directory.exists() && !router.is_guarded(0));
     let arrives = || socket.send(FORBIDDEN).is_ok() && seen.seen() > 0;
