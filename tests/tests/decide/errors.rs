@@ -67,7 +67,7 @@ fn nobody_reports_in_the_name_of_another_node() {
 #[test]
 fn a_node_that_may_not_speak_reports_nothing_of_others() {
     let world = World::new();
-    let answer = || hospital() / ipv4(PACS4, CT4) / tcp(104, 40000).syn().ack();
+    let answer = || hospital() / ipv4(PACS4, CT4) / tcp(104, 40000).syn().ack().ack_number(1);
     let from_monitor = || outside(hospital() / ipv4(MONITOR4, CT4) / icmp_unreachable(&syn()));
     let from_workstation = || {
         let link = eth(WORKSTATION, ROUTER) / vlan(120);
