@@ -57,7 +57,7 @@ impl Syn {
     fn at(&self, random: &mut Random) -> u32 {
         let at = match random.below(24) {
             0 => *random.pick(&[1 << 31, 1 << 24, 70_000, 60_000, 13]),
-            1 => random.pick(&[1_u32 << 30, 70_000, 66_000, 2]).wrapping_neg(),
+            1 => random.pick(&[1_u32 << 30, 70_000, 66_000, 65_800, 2]).wrapping_neg(),
             2 | 3 => 4,
             4 => 8,
             5 => 1,
