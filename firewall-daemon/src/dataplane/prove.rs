@@ -9,7 +9,7 @@ use firewall_policy::model::{Expectation, Expected, Protocol};
 use firewall_policy::{Image, Policy, Sources, explain};
 
 use super::DataPlane;
-use super::trial::{Trial, TrialError, XDP_REDIRECT};
+use super::trial::{Trial, TrialError};
 use crate::config::Config;
 
 /// Why the expectations do not hold.
@@ -98,7 +98,7 @@ fn contradicts(
     let Expectation { from, to, verdict, .. } = expectation;
     for (ingress, frame) in explain::openings(policy, *from, *to, protocol, port) {
         let (action, _) = trial.run(ingress, &frame).map_err(ProveError::Run)?;
-        let passed = action == XDP_REDIRECT;
+        let passed = trial.crosses(action);
         let wanted = match verdict {
             Expected::Pass => true,
             Expected::Drop => false,

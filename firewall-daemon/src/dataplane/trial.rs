@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use firewall_common::Port;
 use firewall_common::abi::{Publication, Stop};
 use firewall_common::flow::{Flow, FlowKey};
-use firewall_common::{Generation, NodeSlot, SubnetworkSlot, Ticks};
+use firewall_common::{Addr, Generation, Mac, NodeSlot, SubnetworkSlot, Ticks};
 use firewall_policy::Image;
+use firewall_policy::explain::Memory;
 
 use super::clock::Clock;
 use super::interface::Interface;
@@ -20,15 +21,18 @@ use super::maps::{Maps, MapsError, Sizes};
 use super::pins::{self, Pins, PinsError};
 use super::read::{self, Table};
 use super::{redirect, sizes, stop, sys};
-use crate::config::Config;
+use crate::config::{Config, Mode};
 
-/// `XDP_REDIRECT`: the only action that lets a frame cross.
-pub const XDP_REDIRECT: u32 = 4;
+/// `XDP_PASS`: a router's program leaves the frame to the kernel's routes.
+const XDP_PASS: u32 = 2;
+/// `XDP_REDIRECT`: a bridge's program sends the frame on.
+const XDP_REDIRECT: u32 = 4;
 
 /// The program, loaded a second time for every port, on maps of its own.
 pub struct Trial {
     maps: Arc<Maps>,
     programs: HashMap<Port, OwnedFd>,
+    crossing: u32,
 }
 
 /// Why there is no trial.
@@ -55,6 +59,8 @@ fn trial_sizes(config: &Config) -> Sizes {
 }
 
 const TRIAL_FLOWS: u32 = 1024;
+/// Bytes.
+const TRIAL_MTU: u64 = 1500;
 
 /// So that several trials of one process keep apart.
 static TRIALS: AtomicU32 = AtomicU32::new(0);
@@ -105,7 +111,36 @@ impl Trial {
         for node in &*maps.nodes {
             node.set_lease_end(Ticks(u64::MAX >> 1));
         }
-        Ok(Self { maps: Arc::new(maps), programs })
+        let crossing = match config.gateway.mode() {
+            Mode::Bridge => XDP_REDIRECT,
+            // Without routes all that may pass is left to the kernel.
+            Mode::Router => XDP_PASS,
+        };
+        let trial = Self { maps: Arc::new(maps), programs, crossing };
+        for (port, _) in config.gateway.ports() {
+            // As in host memory, so that one frame is for both.
+            trial.set_port(port, Memory::MAC, TRIAL_MTU);
+        }
+        Ok(trial)
+    }
+
+    /// Whether that action of [`Trial::run`] lets a frame cross the gateway.
+    pub const fn crosses(&self, action: u32) -> bool {
+        action == self.crossing
+    }
+
+    /// Says what a port's MAC and MTU are.
+    pub fn set_port(&self, port: Port, mac: Mac, mtu: u64) {
+        if let Some(state) = self.maps.port_states.get(usize::from(port.0)) {
+            state.mac.store(mac.word());
+            state.mtu.store(mtu);
+        }
+    }
+
+    /// Gives the gateway an address of its own.
+    pub fn add_local(&self, address: Addr) -> io::Result<()> {
+        // SAFETY: the key is an address, the value four bytes.
+        unsafe { sys::map_update(self.maps.local.as_fd(), &address, &1_u32) }
     }
 
     /// Puts an image in force.

@@ -61,7 +61,7 @@ struct Surroundings {
 }
 
 impl Memory {
-    /// The MAC of a port, unless it is told another, and of a next hop.
+    /// The MAC of a port and of a next hop, unless it is told another.
     pub const MAC: Mac = Mac([2, 0, 0, 0, 0, 0xfe]);
     const MTU: u64 = 1500;
 
@@ -91,7 +91,7 @@ impl Memory {
         self.surroundings.ports.insert(port, state);
     }
 
-    /// Says what the kernel's routes say of a destination. Otherwise they lead to [`Memory::MAC`].
+    /// Says what the kernel's routes say of a destination, or with [`Addr::UNSPECIFIED`] of all others.
     pub fn set_route(&mut self, destination: Addr, route: Route) {
         self.surroundings.routes.insert(destination, route);
     }
@@ -252,7 +252,8 @@ impl Tables for Behind<'_> {
             Sender::Low => note.key.high,
             Sender::High => note.key.low,
         };
-        let known = self.memory.surroundings.routes.get(&destination);
+        let routes = &self.memory.surroundings.routes;
+        let known = routes.get(&destination).or_else(|| routes.get(&Addr::UNSPECIFIED));
         known.copied().unwrap_or(Route::Hop(Memory::MAC.into()))
     }
 
