@@ -1,8 +1,10 @@
 //! A gateway that routes: its addresses, its hosts' routes, and policies for them.
 
+use std::{fs, path::Path};
+
 use super::{Gateway, policy::Station};
 use crate::{
-    lab::{Host, Lab, Link},
+    lab::{Lab, Link},
     packet::{Mac, Packet, eth, ipv4, ipv6},
 };
 
@@ -79,18 +81,33 @@ impl Gateway {
 
     /// The same with nothing started.
     pub fn prepare_router(policy: &str) -> Self {
-        let gateway = Self::in_lab(Lab::new(), policy);
+        let gateway = Self::router_in_lab(Lab::new(), policy);
+        let lab = gateway.lab();
+        address(lab.inside(), &INSIDE);
+        address(lab.outside(), &OUTSIDE);
+        settle(lab.near().link(), &super::policy::NEAR, &INSIDE);
+        settle(lab.far().link(), &PACS, &OUTSIDE);
+        gateway
+    }
+
+    /// In a lab where nobody has an address; nothing is started.
+    pub fn router_in_lab(lab: Lab, policy: &str) -> Self {
+        let gateway = Self::in_lab(lab, policy);
         let config = gateway.config_text();
         gateway.write_config(&config.replace(
             "mode = \"bridge\"\npairs = [[\"inside\", \"outside\"]]",
             "mode = \"router\"",
         ));
-        let lab = gateway.lab();
-        address(lab.inside(), &INSIDE);
-        address(lab.outside(), &OUTSIDE);
-        settle(lab.near(), &super::policy::NEAR, &INSIDE);
-        settle(lab.far(), &PACS, &OUTSIDE);
+        gateway.lab().gateway().run(forward);
         gateway
+    }
+}
+
+/// Before Linux 6.17 nothing of IPv6 is forwarded unless all interfaces may.
+fn forward() {
+    let all = Path::new("/proc/sys/net/ipv6/conf/all");
+    if !all.join("force_forwarding").exists() {
+        fs::write(all.join("forwarding"), "1").expect("let IPv6 be forwarded");
     }
 }
 
@@ -103,9 +120,9 @@ pub fn address(link: &Link, station: &Station) {
     link.address("fe80::1/64");
 }
 
-/// Gives a host its addresses, and routes to the rest of the world.
-fn settle(host: &Host, station: &Station, gate: &Station) {
-    station.address(host.link());
-    host.link().route("default", gate.v4);
-    host.link().route("default", gate.v6);
+/// Gives a host's interface its addresses, and routes to the rest of the world.
+pub fn settle(link: &Link, station: &Station, gate: &Station) {
+    station.address(link);
+    link.route("default", gate.v4);
+    link.route("default", gate.v6);
 }
