@@ -69,6 +69,7 @@ fn a_routers_program_decides_as_the_same_decision_does_in_host_memory() {
     let all = PassReason::ALL.iter().map(|reason| reason.name());
     let all: BTreeSet<_> = all.chain(drops.map(|reason| reason.name())).collect();
     if is_thorough() {
-        assert_eq!(told, all, "the frames are not varied enough");
+        let missing: Vec<_> = all.difference(&told).collect();
+        assert!(missing.is_empty(), "the frames are not varied enough for {missing:?}");
     }
 }
