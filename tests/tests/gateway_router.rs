@@ -45,6 +45,20 @@ fn real_hosts_talk_through_a_router_as_far_as_a_rule_allows() {
 }
 
 #[test]
+fn a_routers_expectations_are_tried_before_its_policy_comes_into_force() {
+    let expected = |from, to, verdict| {
+        format!(
+            "[[expect]]\nfrom = \"{from}\"\nto = \"{to}\"\napplication = \"dicom\"\n\
+             verdict = \"{verdict}\"\n"
+        )
+    };
+    let expectations = [expected("ct-1", "pacs", "pass"), expected("pacs", "ct-1", "drop")];
+    let gateway = Gateway::route(&format!("{}{}", images(), expectations.concat()));
+    let stream = Stream::open(gateway.lab().near(), gateway.lab().far(), PACS.v4, 104);
+    stream.assert_flows();
+}
+
+#[test]
 fn a_forwarded_frame_has_new_macs_one_hop_less_and_a_right_checksum() {
     let gateway = Gateway::route(&images());
     let (near, far) = (gateway.lab().near(), gateway.lab().far());

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use firewall_common::abi::{Stop, Timeouts};
-use firewall_common::tables::Way;
-use firewall_common::{DropReason, NodeSlot, PassReason, Port, Ticks, Verdict};
+use firewall_common::decide::Exit;
+use firewall_common::tables::{Route, Way};
+use firewall_common::{Addr, DropReason, NodeSlot, PassReason, Port, Ticks, Verdict};
 use firewall_policy::explain::{Memory, Sizes};
 use firewall_policy::{Capacity, Image, Policy, SequentialSlots, compile};
 use firewall_tests::packet::hex;
@@ -15,19 +16,21 @@ use crate::gateway::Gateway;
 use crate::mutate::mutate;
 use crate::policies::policy;
 use crate::random::{Random, Tally, is_thorough, sessions};
+use crate::router;
 use crate::talk::{Sent, Talk};
 
 /// So few that the table of established flows fills up now and then.
 const FLOWS: u32 = 4;
 /// So few frames that the half-open table evicts nothing: which flow an LRU of the kernel's gives
 /// up depends on the CPUs.
-const SESSION: usize = 400;
+pub(crate) const SESSION: usize = 400;
 
 /// The program, and what it must agree with. Both see the same time: it stands still but for
 /// [`Pair::wait`]; a session is over long before a tick could matter.
-struct Pair {
+pub(crate) struct Pair {
     gateway: Gateway,
     memory: Memory,
+    is_router: bool,
     now: Ticks,
     waits: u32,
 }
@@ -36,13 +39,28 @@ impl Pair {
     fn new() -> Self {
         let gateway = Gateway::with_flows(FLOWS);
         let memory = Memory::new(&Sizes::default());
-        Self { gateway, memory, now: Ticks(0), waits: 0 }
+        Self { gateway, memory, is_router: false, now: Ticks(0), waits: 0 }
+    }
+
+    /// A router that knows no route, and leaves what may pass to the kernel.
+    pub(crate) fn router() -> Self {
+        let gateway = Gateway::router(FLOWS);
+        for address in router::own_addresses() {
+            gateway.trial.add_local(address.into()).unwrap();
+        }
+        Self { gateway, is_router: true, ..Self::new() }
     }
 
     /// Both forget everything and come into force anew.
     fn begin(&mut self, images: &[Image]) {
         let timeouts = Timeouts::defaults(self.gateway.hz());
         self.memory = Memory::new(&Sizes { flows: FLOWS as usize, timeouts, half_open: 1024 });
+        if self.is_router {
+            self.memory.set_route(Addr::UNSPECIFIED, Route::Unresolved);
+            for address in router::own_addresses() {
+                self.memory.add_local(address.into());
+            }
+        }
         // Host memory has room for the nodes that it has heard of.
         images.iter().rev().for_each(|image| self.memory.publish(image));
         self.gateway.reset(&images[0]);
@@ -52,7 +70,8 @@ impl Pair {
 
     /// Panics where the two differ.
     fn send(&self, seed: u64, (port, frame): &Sent, tally: &mut Tally) {
-        let (port, way) = (Port(*port), Way::Bridge { peer: Port(port ^ 1) });
+        let way = if self.is_router { Way::Router } else { Way::Bridge { peer: Port(port ^ 1) } };
+        let port = Port(*port);
         let decided = self.memory.decide(frame, port, way, self.now);
         let (verdict, output) = self.gateway.run(port, frame);
         let expected = match &decided {
@@ -61,7 +80,12 @@ impl Pair {
         };
         assert_eq!(verdict, expected, "seed {seed}, port {}: {}", port.0, hex(frame));
         if let Ok(passage) = decided {
-            let left = retagged(frame, passage.exit.vlan.0);
+            let left = if self.is_router {
+                assert_eq!(passage.exit, Exit::GATEWAY, "seed {seed}, port {}", port.0);
+                frame.clone()
+            } else {
+                retagged(frame, passage.exit.vlan.0)
+            };
             assert_eq!(hex(&output), hex(&left), "seed {seed}, port {}: {}", port.0, hex(frame));
         }
         tally.count(verdict.name());
@@ -149,7 +173,7 @@ fn node(random: &mut Random, image: &Image) -> NodeSlot {
 }
 
 /// One policy and what it becomes, and frames of a few conversations.
-fn session(pair: &mut Pair, seed: u64, policies: &[Policy], tally: &mut Tally) {
+pub(crate) fn session(pair: &mut Pair, seed: u64, policies: &[Policy], tally: &mut Tally) {
     let mut random = Random::new(seed);
     let mut slots = SequentialSlots::new();
     let images: Vec<_> = policies
@@ -164,7 +188,15 @@ fn session(pair: &mut Pair, seed: u64, policies: &[Policy], tally: &mut Tally) {
             pair.memory.grant(node.slot, end);
         }
     }
-    let mut talks: Vec<_> = (0..8).map(|_| Talk::any(&mut random, &policies[0])).collect();
+    let is_router = pair.is_router;
+    let any = |random: &mut Random, policy| {
+        let mut talk = Talk::any(random, policy);
+        if is_router {
+            router::turn(random, &mut talk);
+        }
+        talk
+    };
+    let mut talks: Vec<_> = (0..8).map(|_| any(&mut random, &policies[0])).collect();
     let mut last = talks[0].opening();
     for _ in 0..SESSION {
         if random.once_in(40) {
@@ -173,7 +205,7 @@ fn session(pair: &mut Pair, seed: u64, policies: &[Policy], tally: &mut Tally) {
         if random.once_in(10) {
             let place = random.below(talks.len());
             let policy = random.pick(policies);
-            talks[place] = Talk::any(&mut random, policy);
+            talks[place] = any(&mut random, policy);
         }
         let talk = &talks[random.below(talks.len())];
         let mut sent = match random.below(8) {
@@ -182,6 +214,9 @@ fn session(pair: &mut Pair, seed: u64, policies: &[Policy], tally: &mut Tally) {
             _ => talk.frame(&mut random),
         };
         last = sent.clone();
+        if pair.is_router {
+            router::address(&mut random, &mut sent);
+        }
         if random.once_in(3) {
             mutate(&mut random, &mut sent);
             if random.once_in(3) {

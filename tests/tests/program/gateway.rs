@@ -36,12 +36,21 @@ const NODES: u32 = 256;
 pub(crate) struct Gateway(Option<Loaded>);
 
 impl Gateway {
-    /// One that knows no flow.
+    /// A bridge that knows no flow.
     pub(crate) fn with_flows(flows: u32) -> Self {
+        Self::of(Kind::Bridge, flows)
+    }
+
+    /// A router that knows no flow and no route.
+    pub(crate) fn router(flows: u32) -> Self {
+        Self::of(Kind::Router, flows)
+    }
+
+    fn of(kind: Kind, flows: u32) -> Self {
         let mut laboratory = Laboratory::lock();
         let laboratory = laboratory.get_or_insert_with(Laboratory::new);
-        let idle = laboratory.idle.entry(flows).or_default().pop();
-        let loaded = idle.unwrap_or_else(|| Loaded::new(&laboratory.lab, flows));
+        let idle = laboratory.idle.entry((kind, flows)).or_default().pop();
+        let loaded = idle.unwrap_or_else(|| Loaded::of(&laboratory.lab, kind, flows));
         loaded.trial.forget_flows().unwrap();
         Self(Some(loaded))
     }
@@ -63,14 +72,22 @@ impl Drop for Gateway {
         }
         loaded.settle();
         if let Some(laboratory) = &mut *Laboratory::lock() {
-            laboratory.idle.entry(loaded.flows).or_default().push(loaded);
+            laboratory.idle.entry((loaded.kind, loaded.flows)).or_default().push(loaded);
         }
     }
+}
+
+/// How a gateway stands inline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Bridge,
+    Router,
 }
 
 /// What a gateway is made of.
 pub(crate) struct Loaded {
     pub(crate) trial: Trial,
+    kind: Kind,
     flows: u32,
     clock: Clock,
     ticker: OwnedFd,
@@ -79,17 +96,25 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     pub(crate) fn new(lab: &Lab, flows: u32) -> Self {
-        let config = config(&lab.bpffs().join(flows.to_string()), flows);
+        Self::of(lab, Kind::Bridge, flows)
+    }
+
+    fn of(lab: &Lab, kind: Kind, flows: u32) -> Self {
+        let directory = lab.bpffs().join(format!("{kind:?}-{flows}"));
+        let config = match kind {
+            Kind::Bridge => config(&directory, flows),
+            Kind::Router => configured(&directory, flows, "mode = \"router\""),
+        };
         lab.gateway().run(|| {
             let clock = measure_clock(&config).unwrap();
-            let directory = lab.bpffs().join(format!("{flows}-ticker"));
+            let directory = lab.bpffs().join(format!("{kind:?}-{flows}-ticker"));
             let ticker = fs::create_dir(&directory).and_then(|()| {
                 let ticker = load::clock(&directory, &sizes(&config)).unwrap();
                 remove_directory(&directory).map(|()| ticker)
             });
             let trial = Trial::new(&config, clock).unwrap();
             let ledger = RefCell::new(counts(&trial));
-            Self { trial, flows, clock, ticker: ticker.unwrap(), ledger }
+            Self { trial, kind, flows, clock, ticker: ticker.unwrap(), ledger }
         })
     }
 
@@ -135,9 +160,10 @@ impl Loaded {
             panic!("{changes:?} on {}", hex(frame));
         };
         assert_eq!(Some(change), one, "{verdict:?} on {}", hex(frame));
-        let expected = match verdict {
-            Verdict::Pass(_) => action::REDIRECT,
-            Verdict::Drop(_) => action::DROP,
+        let expected = match (verdict, self.kind) {
+            (Verdict::Pass(_), Kind::Bridge) => action::REDIRECT,
+            (Verdict::Pass(_), Kind::Router) => action::PASS,
+            (Verdict::Drop(_), _) => action::DROP,
         };
         assert_eq!(action, expected, "{verdict:?} on {}", hex(frame));
         (verdict, output)
@@ -176,10 +202,15 @@ fn difference(before: Count, after: Count) -> Option<Count> {
 
 /// With as little room as the policies here need.
 pub(crate) fn config(directory: &Path, flows: u32) -> Config {
+    let pairs = "mode = \"bridge\"\npairs = [[\"inside\", \"outside\"], [\"left\", \"right\"]]";
+    configured(directory, flows, pairs)
+}
+
+fn configured(directory: &Path, flows: u32, gateway: &str) -> Config {
     let mut text = format!(
         "[bpf]\ndirectory = {directory:?}\n\
          [capacity]\nnodes = {NODES}\nrules = 1024\nflows = {flows}\n\
-         [gateway]\nmode = \"bridge\"\npairs = [[\"inside\", \"outside\"], [\"left\", \"right\"]]\n"
+         [gateway]\n{gateway}\n"
     );
     for port in PORTS {
         text.push_str(&format!("[port.{port}]\ninterface = \"{port}\"\n"));
@@ -189,7 +220,7 @@ pub(crate) fn config(directory: &Path, flows: u32) -> Config {
 
 /// The laboratory, and the gateways that no test uses at the moment.
 struct Laboratory {
-    idle: BTreeMap<u32, Vec<Loaded>>,
+    idle: BTreeMap<(Kind, u32), Vec<Loaded>>,
     lab: Lab,
 }
 

@@ -39,5 +39,6 @@ mod mutate;
 mod play;
 mod policies;
 mod random;
+mod router;
 mod stateless;
 mod talk;

@@ -22,6 +22,41 @@ pub(crate) fn policy(random: &mut Random) -> Policy {
     }
 }
 
+/// A valid policy of a router: with rules for the gateway, now and then subnetworks of one port, and
+/// a network that holds the others'.
+pub(crate) fn routed(random: &mut Random) -> Policy {
+    loop {
+        let mut text = text(random);
+        for (name, from, to) in
+            [("in", "n0", "gateway"), ("out", "gateway", "n1"), ("any", "s1/any", "gateway")]
+        {
+            if random.once_in(2) {
+                writeln!(
+                    text,
+                    "[[allow]]\nname = \"{name}\"\nfrom = [\"{from}\"]\nto = [\"{to}\"]\n\
+                     applications = [\"a0\"]"
+                )
+                .unwrap();
+            }
+        }
+        if random.once_in(2) {
+            text.push_str(
+                "[subnetwork.wide]\nport = \"right\"\nvlan = 99\nnetworks = [\"10.0.0.0/8\"]\n\
+                 routers = [\"02:00:5e:00:00:99\"]\n\
+                 [[allow]]\nname = \"wide\"\nfrom = [\"wide/any\"]\nto = [\"n0\"]\n\
+                 applications = [\"a0\"]\n",
+            );
+        }
+        let sources = Sources::from_texts([("random.toml", text)]);
+        // A router's ports are in the order of their names.
+        let mut ports = PORTS.map(str::to_owned);
+        ports.sort_unstable();
+        if let Ok(resolved) = resolve(&sources, &Ports::routed(ports)) {
+            return resolved.policy;
+        }
+    }
+}
+
 /// The TCP and UDP ports that applications are made of, with their neighbours tried by frames.
 pub(crate) const SERVICES: [&str; 6] = ["104", "443", "2762-2765", "1-1023", "5000", "65535"];
 
