@@ -129,7 +129,7 @@ fn a_filter_guards_what_leaves_and_a_restart_swaps_its_program_with_no_frame_uns
     assert_eq!(router.egress_drops(), before + 1);
     assert!(router.is_guarded(0) && router.is_guarded(1));
 
-    let (over, times) = (AtomicBool::new(false), repeat(5));
+    let (over, times) = (AtomicBool::new(false), repeat(3));
     let sent = thread::scope(|scope| {
         let talk = scope.spawn(|| {
             let mut sent = 0_u64;

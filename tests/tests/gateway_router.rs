@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use firewall_daemon::dataplane::interface::Interface;
 use firewall_tests::{
     gateway::{
         Datagrams, Gateway, Stream, eventually,
@@ -132,10 +133,7 @@ fn nothing_enters_a_subnetwork_around_the_program() {
         Link::pair((itself, "backdoor", macs[0]), (&rogue, "eth0", macs[1]));
     back_door.address("10.99.0.1/24");
     back_door.address("fd00:99::1/64");
-    for (family, value) in [("ipv4", "1"), ("ipv6", "1")] {
-        back_door.sysctl(family, "forwarding", value);
-    }
-    back_door.sysctl("ipv6", "force_forwarding", "1");
+    itself.run(|| Interface::new("backdoor").forward()).unwrap();
     intruder.address("10.99.0.66/24");
     let stream = Stream::open(lab.near(), lab.far(), PACS.v4, 104);
     stream.assert_flows();
