@@ -241,7 +241,7 @@ impl Tables for Kernel {
         // Asked by a global function, whose argument Linux 6.1 takes for no key.
         let key = *address;
         // SAFETY: the value is not looked at.
-        unsafe { LOCAL.get(&key) }.is_some()
+        unsafe { LOCAL.get(key) }.is_some()
     }
 
     #[inline(always)]
