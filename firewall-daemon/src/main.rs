@@ -31,7 +31,8 @@ struct Arguments {
     #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
     config: PathBuf,
     /// Takes enforcement away: detaches the program from every port and forgets flows and counters.
-    /// A bridge that is not guarded carries nothing. The latch stays. Asks for --yes.
+    /// A bridge that is not guarded carries nothing; a router's ports are told to stop forwarding
+    /// first. The latch stays. Asks for --yes.
     #[arg(long)]
     detach_all: bool,
     /// Do it, without being asked again.
