@@ -11,6 +11,7 @@ use crate::flow::{Advance, End, Flow, Segment, Sender, Signature, State, other};
 use crate::identity::Speaker;
 use crate::parse::{self, Network, Transport, ethertype};
 use crate::tables::Way;
+use crate::verdict::refuse;
 use crate::{DropReason, Frame, Hop, Mac, PassReason, Port, Tables, Ticks, guard};
 
 use self::exit::exit;
@@ -42,7 +43,7 @@ where
         ethertype::ARP => return guard::arp(frame, tables, note, link.payload),
         ethertype::IPV4 => parse::ipv4(frame, link.payload)?,
         ethertype::IPV6 => parse::ipv6(frame, link.payload)?,
-        _ => return Err(DropReason::Ethertype),
+        _ => return refuse(DropReason::Ethertype),
     };
     packet(frame, tables, note, &network)
 }
@@ -52,10 +53,10 @@ where
 fn moment<T: Tables + ?Sized>(tables: &T, now: Ticks) -> Result<Moment, DropReason> {
     let (stop, publication) = tables.control().ok_or(DropReason::NotArmed)?;
     if stop == Stop::Hard {
-        return Err(DropReason::Stopped);
+        return refuse(DropReason::Stopped);
     }
     if !publication.armed {
-        return Err(DropReason::NotArmed);
+        return refuse(DropReason::NotArmed);
     }
     let Publication { half, generation, .. } = publication;
     Ok(Moment { stop, half, generation, now })
@@ -89,20 +90,20 @@ where
     T: Tables + ?Sized,
 {
     note.packet(network);
-    let transport = parse::transport(frame, network);
+    let transport = parse::transport(frame, network, &mut note.segment);
     let (sender, segment) = name(tables, note, network, transport);
     let transport = transport?;
     if network.has_trailer(frame) {
-        return Err(DropReason::TransportHeader);
+        return refuse(DropReason::TransportHeader);
     }
     if let Transport::NeighbourDiscovery { kind } = transport {
         return guard::neighbour_discovery(frame, tables, note, network, kind);
     }
     if note.signature.is_to_group() != network.is_group() {
-        return Err(DropReason::IpDestination);
+        return refuse(DropReason::IpDestination);
     }
     if !is_for_us(tables, note.signature) {
-        return Err(DropReason::BindingMac);
+        return refuse(DropReason::BindingMac);
     }
     if let Transport::Error { quoted } = transport {
         return related(frame, tables, note, network, quoted);
@@ -112,7 +113,7 @@ where
         // No rule can name it; asking all the same finds the most telling reason.
         None => {
             tables.consult(note, Question::flow(sender))?;
-            Err(DropReason::NoRule)
+            refuse(DropReason::NoRule)
         }
     }
 }
@@ -130,10 +131,7 @@ fn name<T: Tables + ?Sized>(
     let end = |address, port| End { address, port };
     let (source, destination) = (network.source, network.destination);
     let (source_port, destination_port, segment) = match transport {
-        Ok(Transport::Tcp { source, destination, segment }) => {
-            note.segment = segment;
-            (source, destination, Some(Segment::Tcp))
-        }
+        Ok(Transport::Tcp { source, destination }) => (source, destination, Some(Segment::Tcp)),
         Ok(Transport::Udp { source, destination }) => {
             (source, destination, Some(Segment::Datagram))
         }
@@ -217,18 +215,18 @@ fn conversation<T: Tables + ?Sized>(
             if next != state {
                 flow.set_state(next);
             }
-            flow.touch(note.moment.now, next.phase().timeout(&tables.timeouts()));
+            flow.touch(note.moment.now, tables.timeout(next.phase()));
         }
         Advance::Promote(state) => {
             if established {
                 flow.set_state(state);
-                flow.touch(note.moment.now, state.phase().timeout(&tables.timeouts()));
+                flow.touch(note.moment.now, tables.timeout(state.phase()));
             } else {
                 note.flow.copy(flow);
                 note.flow.set_state(state);
-                note.flow.touch(note.moment.now, state.phase().timeout(&tables.timeouts()));
+                note.flow.touch(note.moment.now, tables.timeout(state.phase()));
                 if tables.insert(&note.key, &note.flow).is_err() {
-                    return Err(DropReason::FlowTableFull);
+                    return refuse(DropReason::FlowTableFull);
                 }
                 tables.remove_half_open(&note.key);
             }
@@ -263,10 +261,10 @@ fn open<T: Tables + ?Sized>(
     let heard = heard(tables, note.signature, Hop::NONE);
     note.flow.open(&grant, state, sender, [heard, answer]);
     note.flow.begin_with(sender, segment, &note.segment);
-    note.flow.touch(note.moment.now, phase.timeout(&tables.timeouts()));
+    note.flow.touch(note.moment.now, tables.timeout(phase));
     let (_, exit) = exit(tables, note, &note.flow, sender)?;
     if tables.insert_half_open(&note.key, &note.flow).is_err() {
-        return Err(DropReason::FlowTableFull);
+        return refuse(DropReason::FlowTableFull);
     }
     Ok(Passage {
         reason: PassReason::Opened,
@@ -318,7 +316,7 @@ fn authorise_again<T: Tables + ?Sized>(
         // From the wrong side, where an overlapping network lies, it says nothing about the flow.
         Err(DropReason::NoRule) if flow.side(sender).port() == note.signature.port() => {
             forget(tables, note, established);
-            return Err(DropReason::Revoked);
+            return refuse(DropReason::Revoked);
         }
         Err(reason) => return Err(reason),
     }

@@ -170,7 +170,7 @@ fn pass<T: Tables + ?Sized>(
         let answer =
             Signature::new(Mac::default(), Mac::default(), destination.vlan, destination.port);
         note.flow.open(&grant, state, side, [note.signature, answer]);
-        note.flow.touch(note.moment.now, tables.timeouts().half_open);
+        note.flow.touch(note.moment.now, tables.timeout(Phase::Asked));
         if tables.insert_half_open(&note.key, &note.flow).is_err() {
             return Err(DropReason::FlowTableFull);
         }

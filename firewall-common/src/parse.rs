@@ -5,6 +5,7 @@ mod options;
 pub use self::options::window_scale;
 use crate::flow::{Scale, Signature, Tcp};
 use crate::frame::wire;
+use crate::verdict::refuse;
 use crate::{Addr, DropReason, Frame, Port, Vlan};
 
 /// EtherTypes (IEEE 802 numbers, IANA).
@@ -50,19 +51,19 @@ pub struct Link {
 #[inline(always)]
 pub fn link<F: Frame + ?Sized>(frame: &F, port: Port) -> Result<Link, DropReason> {
     let Some(header) = frame.load::<wire::Ethernet>(0) else {
-        return Err(DropReason::Truncated);
+        return refuse(DropReason::Truncated);
     };
     let mut ethertype = u16::from_be(header.ethertype);
     let mut payload = 14;
     let mut vlan = Vlan::UNTAGGED;
     if ethertype == ethertype::VLAN {
         let Some(tag) = frame.load::<wire::Tag>(14) else {
-            return Err(DropReason::Truncated);
+            return refuse(DropReason::Truncated);
         };
         vlan = Vlan(u16::from_be(tag.control) & 0x0fff);
         // A priority tag, or the reserved VID 4095: hosts strip and accept the first.
         if vlan.0 == 0 || vlan.0 == 0x0fff {
-            return Err(DropReason::Vlan);
+            return refuse(DropReason::Vlan);
         }
         ethertype = u16::from_be(tag.ethertype);
         payload = 18;
@@ -71,11 +72,11 @@ pub fn link<F: Frame + ?Sized>(frame: &F, port: Port) -> Result<Link, DropReason
         || ethertype == ethertype::SERVICE_VLAN
         || ethertype == ethertype::OLD_SERVICE_VLAN
     {
-        return Err(DropReason::Vlan);
+        return refuse(DropReason::Vlan);
     }
     let signature = Signature::from_header(header.first, header.second, vlan, port);
     if signature.is_from_nobody() {
-        return Err(DropReason::MacSource);
+        return refuse(DropReason::MacSource);
     }
     Ok(Link { signature, ethertype, payload })
 }
@@ -107,7 +108,7 @@ const PADDED: u32 = 64;
 #[inline(always)]
 pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
     let Some(header) = frame.load::<wire::Ipv4>(start) else {
-        return Err(DropReason::Truncated);
+        return refuse(DropReason::Truncated);
     };
     let wire::Ipv4 { version, length, fragment, hops, protocol, source, destination, .. } = header;
     if version != 0x45 {
@@ -119,18 +120,18 @@ pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropRea
     let fragment = u16::from_be(fragment);
     // TTL 0, the reserved flag: a host behind us would take both.
     if length < 20 || end > frame.length() || hops == 0 || fragment & 0x8000 != 0 {
-        return Err(DropReason::IpHeader);
+        return refuse(DropReason::IpHeader);
     }
     if fragment & 0x3fff != 0 {
-        return Err(DropReason::Fragment);
+        return refuse(DropReason::Fragment);
     }
     let addresses = (Addr::from_v4_word(source), Addr::from_v4_word(destination));
     let (source, destination) = (u32::from_be(source), u32::from_be(destination));
     if !is_unicast_v4(source) || source == destination {
-        return Err(DropReason::IpSource);
+        return refuse(DropReason::IpSource);
     }
     if !is_unicast_v4(destination) && !is_group_v4(destination) {
-        return Err(DropReason::IpDestination);
+        return refuse(DropReason::IpDestination);
     }
     Ok(Network {
         source: addresses.0,
@@ -147,26 +148,26 @@ pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropRea
 #[inline(always)]
 pub fn ipv6<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
     let Some(header) = frame.load::<wire::Ipv6>(start) else {
-        return Err(DropReason::Truncated);
+        return refuse(DropReason::Truncated);
     };
     let wire::Ipv6 { version, length, next, hops, source, destination } = header;
     let payload = start + 40;
     let end = payload + u16::from_be(length) as u32;
     if u32::from_be(version) >> 28 != 6 || hops == 0 || end > frame.length() {
-        return Err(DropReason::IpHeader);
+        return refuse(DropReason::IpHeader);
     }
     let (source, destination) = (Addr::from_words(source.0), Addr::from_words(destination.0));
     if !is_unicast_v6(source) || source == destination {
-        return Err(DropReason::IpSource);
+        return refuse(DropReason::IpSource);
     }
     if !is_unicast_v6(destination) && !is_group_v6(destination) {
-        return Err(DropReason::IpDestination);
+        return refuse(DropReason::IpDestination);
     }
     if next == 44 {
-        return Err(DropReason::Fragment);
+        return refuse(DropReason::Fragment);
     }
     if is_extension_header(next) {
-        return Err(DropReason::ExtensionHeader);
+        return refuse(DropReason::ExtensionHeader);
     }
     Ok(Network { source, destination, protocol: next, hops, length: end - start, payload, end })
 }
@@ -247,14 +248,12 @@ pub mod flag {
 /// The transport layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// A TCP segment.
+    /// A TCP segment; what it says of its connection is written to the [`Tcp`] beside.
     Tcp {
         /// Source port, host order.
         source: u16,
         /// Destination port, host order.
         destination: u16,
-        /// Where it stands in its connection.
-        segment: Tcp,
     },
     /// A UDP datagram.
     Udp {
@@ -284,11 +283,16 @@ pub enum Transport {
     Other,
 }
 
-/// Reads the transport header.
+/// Reads the transport header. What only TCP has goes to `segment`, in memory: as part of the value
+/// returned it cost every other frame registers, and stores of nothing (6 ns).
 #[inline(always)]
-pub fn transport<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, DropReason> {
+pub fn transport<F: Frame + ?Sized>(
+    frame: &F,
+    network: &Network,
+    segment: &mut Tcp,
+) -> Result<Transport, DropReason> {
     match network.protocol {
-        protocol::TCP => tcp(frame, network),
+        protocol::TCP => tcp(frame, network, segment),
         protocol::UDP => udp(frame, network),
         protocol::ICMP if network.source.is_v4() => icmp(frame, network),
         protocol::ICMPV6 if !network.source.is_v4() => icmp(frame, network),
@@ -297,12 +301,16 @@ pub fn transport<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Tran
 }
 
 #[inline(always)]
-fn tcp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, DropReason> {
+fn tcp<F: Frame + ?Sized>(
+    frame: &F,
+    network: &Network,
+    segment: &mut Tcp,
+) -> Result<Transport, DropReason> {
     if network.payload + 20 > network.end {
-        return Err(DropReason::TransportHeader);
+        return refuse(DropReason::TransportHeader);
     }
     let Some(header) = frame.load::<wire::Tcp>(network.payload) else {
-        return Err(DropReason::Truncated);
+        return refuse(DropReason::Truncated);
     };
     let wire::Tcp { source, destination, sequence, acknowledgement, offset, flags, window } =
         header;
@@ -310,7 +318,7 @@ fn tcp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, Dro
     let header = (offset >> 4) as u32 * 4;
     let data = network.payload + header;
     if header < 20 || data > network.end || source == 0 || destination == 0 {
-        return Err(DropReason::TransportHeader);
+        return refuse(DropReason::TransportHeader);
     }
     let length = network.end - data;
     let plausible = match flags & (flag::SYN | flag::FIN | flag::RST | flag::ACK) {
@@ -319,14 +327,14 @@ fn tcp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, Dro
         _ => false,
     };
     if !plausible || flags & flag::URG != 0 {
-        return Err(DropReason::TcpFlags);
+        return refuse(DropReason::TcpFlags);
     }
     let scale = if flags & flag::SYN == 0 {
         Scale::NONE
     } else {
         frame.window_scale(network.payload + 20, data)?
     };
-    let segment = Tcp {
+    *segment = Tcp {
         flags,
         length,
         sequence: u32::from_be(sequence),
@@ -334,7 +342,7 @@ fn tcp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, Dro
         window: u16::from_be(window),
         scale,
     };
-    Ok(Transport::Tcp { source, destination, segment })
+    Ok(Transport::Tcp { source, destination })
 }
 
 const SYN_ACK: u8 = flag::SYN | flag::ACK;
@@ -344,15 +352,15 @@ const RST_ACK: u8 = flag::RST | flag::ACK;
 #[inline(always)]
 fn udp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, DropReason> {
     if network.payload + 8 > network.end {
-        return Err(DropReason::TransportHeader);
+        return refuse(DropReason::TransportHeader);
     }
     let Some(header) = frame.load::<wire::Udp>(network.payload) else {
-        return Err(DropReason::Truncated);
+        return refuse(DropReason::Truncated);
     };
     let (source, destination) = (u16::from_be(header.source), u16::from_be(header.destination));
     let length = u16::from_be(header.length) as u32;
     if source == 0 || destination == 0 || network.payload + length != network.end {
-        return Err(DropReason::TransportHeader);
+        return refuse(DropReason::TransportHeader);
     }
     Ok(Transport::Udp { source, destination })
 }
@@ -360,10 +368,10 @@ fn udp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, Dro
 #[inline(always)]
 fn icmp<F: Frame + ?Sized>(frame: &F, network: &Network) -> Result<Transport, DropReason> {
     if network.payload + 8 > network.end {
-        return Err(DropReason::TransportHeader);
+        return refuse(DropReason::TransportHeader);
     }
     let Some(header) = frame.load::<wire::Icmp>(network.payload) else {
-        return Err(DropReason::Truncated);
+        return refuse(DropReason::Truncated);
     };
     let wire::Icmp { kind, code, identifier, .. } = header;
     let identifier = u16::from_be(identifier);

@@ -1,8 +1,8 @@
 //! The questions a verdict may ask.
 
-use crate::abi::{Attachment, NodeState, PortState, Publication, Stop, SubnetworkState, Timeouts};
+use crate::abi::{Attachment, NodeState, PortState, Publication, Stop, SubnetworkState};
 use crate::decide::{self, Note, Question};
-use crate::flow::{Flow, FlowKey, Sender};
+use crate::flow::{Flow, FlowKey, Phase, Sender};
 use crate::identity::{self, Direction, Role};
 use crate::image::Line;
 use crate::word::Word64;
@@ -52,8 +52,8 @@ pub trait Tables {
     /// How a packet that came in under the tag `from` gets from its sender to the other end of the
     /// note's key, which the policy has behind `to`.
     fn route(&self, note: &Note, sender: Sender, from: Vlan, to: Attachment) -> Route;
-    /// How long flows live.
-    fn timeouts(&self) -> Timeouts;
+    /// How long a flow may be silent in that phase, in ticks.
+    fn timeout(&self, phase: Phase) -> u32;
     /// The stop of everything and the publication; `None` only if the map is missing.
     fn control(&self) -> Option<(Stop, Publication)>;
     /// A line of the given half of the image.

@@ -12,12 +12,21 @@ use firewall_common::{DropReason, Frame, Vlan};
 /// The frame that the kernel handed us.
 pub(crate) struct Packet {
     context: *mut xdp_md,
+    length: u32,
 }
 
 impl Packet {
     #[inline(always)]
     pub(crate) fn new(context: &XdpContext) -> Self {
-        Self { context: context.ctx }
+        Self::of(context.ctx)
+    }
+
+    #[inline(always)]
+    fn of(context: *mut xdp_md) -> Self {
+        let mut packet = Self { context, length: 0 };
+        let (start, end) = packet.bounds();
+        packet.length = (end - start) as u32;
+        packet
     }
 
     /// The volatile reads keep LLVM from passing the two around as arguments, in a form in which
@@ -42,7 +51,12 @@ pub(crate) struct Buffer {
 impl Buffer {
     #[inline(always)]
     pub(crate) fn new(context: &TcContext) -> Self {
-        Self { context: context.skb.skb }
+        Self::of(context.skb.skb)
+    }
+
+    #[inline(always)]
+    fn of(context: *mut __sk_buff) -> Self {
+        Self { context }
     }
 
     /// As for [`Packet`].
@@ -137,10 +151,8 @@ fn whole(offset: u32) -> usize {
 
 impl Frame for Packet {
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "frames are shorter than 64 KiB")]
     fn length(&self) -> u32 {
-        let (start, end) = self.bounds();
-        (end - start) as u32
+        self.length
     }
 
     #[inline(always)]
@@ -172,7 +184,7 @@ macro_rules! window_scale {
         extern "C" fn $name(context: *mut $context, place: u64) -> u64 {
             // So small that the verifier follows them into the packet.
             let (start, end) = ((place & 0x3fff) as u32, (place >> 32 & 0x3fff) as u32);
-            match parse::window_scale(&$frame { context }, start, end) {
+            match parse::window_scale(&$frame::of(context), start, end) {
                 Ok(scale) => scale.bits() as u64,
                 Err(_) => MALFORMED,
             }

@@ -10,10 +10,10 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMap, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use firewall_common::abi::{
     Attachment, Control, Count, EventState, NodeState, PortState, Publication, Stop,
-    SubnetworkState, Timeouts,
+    SubnetworkState,
 };
 use firewall_common::decide::{Origin, Question};
-use firewall_common::flow::{Flow, FlowKey, Sender};
+use firewall_common::flow::{Flow, FlowKey, Phase, Sender};
 use firewall_common::identity::{Direction, Role};
 use firewall_common::image::Line;
 use firewall_common::tables::{Full, Route, Tables, Way};
@@ -253,13 +253,13 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
-    fn timeouts(&self) -> Timeouts {
-        Timeouts {
-            half_open: TIMEOUT_HALF_OPEN.load(),
-            tcp: TIMEOUT_TCP.load(),
-            tcp_closing: TIMEOUT_TCP_CLOSING.load(),
-            tcp_closed: TIMEOUT_TCP_CLOSED.load(),
-            datagram: TIMEOUT_DATAGRAM.load(),
+    fn timeout(&self, phase: Phase) -> u32 {
+        match phase {
+            Phase::Asked | Phase::SynSent | Phase::SynReceived => TIMEOUT_HALF_OPEN.load(),
+            Phase::Established => TIMEOUT_TCP.load(),
+            Phase::Closing => TIMEOUT_TCP_CLOSING.load(),
+            Phase::Closed => TIMEOUT_TCP_CLOSED.load(),
+            Phase::Answered => TIMEOUT_DATAGRAM.load(),
         }
     }
 

@@ -4,6 +4,7 @@ use super::{Exit, Note};
 use crate::abi::Attachment;
 use crate::flow::{Flow, Sender, other};
 use crate::tables::{Route, Way};
+use crate::verdict::refuse;
 use crate::{DropReason, PassReason, Port, Tables};
 
 /// Where a frame goes that `sender` sends in `flow`, which the note's key names; and as what.
@@ -38,7 +39,7 @@ fn routed<T: Tables + ?Sized>(
         return Ok((PassReason::Established, Exit::unchanged(port, vlan)));
     }
     let Some(state) = tables.port_state(port) else {
-        return Err(DropReason::NoRoute);
+        return refuse(DropReason::NoRoute);
     };
     let kernel = Ok((PassReason::Kernel, Exit::GATEWAY));
     // The kernel answers that it came too far, or is too big (RFC 1812, 5.3.1; RFC 1191; RFC 8201).
@@ -51,7 +52,7 @@ fn routed<T: Tables + ?Sized>(
         match tables.route(note, sender, from, to) {
             Route::Hop(found) => hop = found,
             Route::Unresolved => return kernel,
-            Route::Astray => return Err(DropReason::NoRoute),
+            Route::Astray => return refuse(DropReason::NoRoute),
         }
         flow.set_side(other(sender), far.to(hop));
     }

@@ -127,7 +127,7 @@ where
     F: Frame + ?Sized,
     T: Tables + ?Sized,
 {
-    let transport = parse::transport(frame, network);
+    let transport = parse::transport(frame, network, &mut note.segment);
     if let Ok(Transport::Error { quoted }) = transport {
         // It goes back to the sender of what it quotes, from the other side.
         let (flow, sender) = quoted_flow(frame, tables, note, network, quoted)?;

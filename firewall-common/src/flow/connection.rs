@@ -4,6 +4,7 @@
 use super::{Advance, Flow, Phase, Sender, State, Tcp};
 use crate::DropReason;
 use crate::parse::flag;
+use crate::verdict::refuse;
 
 /// Who sends to which connection.
 struct Connection<'a> {
@@ -32,7 +33,7 @@ pub(super) fn follow(
     } else if !initiator && segment.has(flag::ACK) {
         connection.answer(segment)
     } else {
-        Err(DropReason::TcpState)
+        refuse(DropReason::TcpState)
     }
 }
 
@@ -46,7 +47,7 @@ impl Connection<'_> {
         let advance = match state.phase() {
             Phase::SynSent => {
                 if initiator || segment.length != 0 || fin {
-                    return Err(DropReason::TcpState);
+                    return refuse(DropReason::TcpState);
                 }
                 // A responder that still remembers an earlier connection (RFC 5961, 4): its
                 // challenge makes the initiator reset it.
@@ -57,7 +58,7 @@ impl Connection<'_> {
                 // Only who has seen the responder's SYN completes the handshake: others would fill
                 // the table of established flows.
                 if segment.acknowledgement != windows.theirs.sent || !windows.hold(segment) {
-                    return Err(DropReason::TcpState);
+                    return refuse(DropReason::TcpState);
                 }
                 let established = state.established();
                 Advance::Promote(if fin { established.closed_by(true) } else { established })
@@ -69,18 +70,18 @@ impl Connection<'_> {
                 return if state.is_disputed() && expected && segment.length == 0 && !fin {
                     Ok(Advance::Keep(state))
                 } else {
-                    Err(DropReason::TcpState)
+                    refuse(DropReason::TcpState)
                 };
             }
             Phase::Established | Phase::Closing | Phase::Closed => {
                 let closed = matches!(state.phase(), Phase::Closed);
                 if !windows.hold(segment) || closed && !windows.repeats(segment) {
-                    return Err(DropReason::TcpState);
+                    return refuse(DropReason::TcpState);
                 }
                 let state = if initiator { state.undisputed() } else { state };
                 Advance::Keep(if fin { state.closed_by(initiator) } else { state })
             }
-            Phase::Asked | Phase::Answered => return Err(DropReason::TcpState),
+            Phase::Asked | Phase::Answered => return refuse(DropReason::TcpState),
         };
         flow.advance(sender, &windows, segment);
         Ok(advance)
@@ -126,7 +127,7 @@ impl Connection<'_> {
             Phase::Closed | Phase::Asked | Phase::Answered => false,
         };
         if !answered {
-            return Err(DropReason::TcpState);
+            return refuse(DropReason::TcpState);
         }
         flow.answer(sender, segment);
         Ok(Advance::Keep(state.answered(segment.scale, !acknowledges)))
@@ -152,12 +153,12 @@ impl Connection<'_> {
                 if initiator && (exact || segment.sequence == windows.theirs.granted) {
                     Ok(Advance::End)
                 } else {
-                    Err(DropReason::TcpState)
+                    refuse(DropReason::TcpState)
                 }
             }
             Phase::SynReceived | Phase::Established | Phase::Closing | Phase::Closed => {
                 if !windows.hold(segment) {
-                    Err(DropReason::TcpState)
+                    refuse(DropReason::TcpState)
                 } else if exact {
                     Ok(Advance::End)
                 } else {

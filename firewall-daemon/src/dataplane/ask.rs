@@ -5,11 +5,9 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
-use firewall_common::abi::{
-    Attachment, NodeState, PortState, Publication, Stop, SubnetworkState, Timeouts,
-};
+use firewall_common::abi::{Attachment, NodeState, PortState, Publication, Stop, SubnetworkState};
 use firewall_common::decide::{Moment, Note, Question};
-use firewall_common::flow::{Flow, FlowKey, Sender, Signature, other};
+use firewall_common::flow::{Flow, FlowKey, Phase, Sender, Signature, other};
 use firewall_common::image::Line;
 use firewall_common::tables::{Full, Route, Way};
 use firewall_common::{
@@ -88,8 +86,8 @@ impl Tables for Ask<'_> {
         Route::Unresolved
     }
 
-    fn timeouts(&self) -> Timeouts {
-        Timeouts::default()
+    fn timeout(&self, _phase: Phase) -> u32 {
+        0
     }
 
     fn control(&self) -> Option<(Stop, Publication)> {

@@ -257,8 +257,8 @@ impl Tables for Behind<'_> {
         known.copied().unwrap_or(Route::Hop(Memory::MAC.into()))
     }
 
-    fn timeouts(&self) -> Timeouts {
-        self.memory.timeouts
+    fn timeout(&self, phase: Phase) -> u32 {
+        phase.timeout(&self.memory.timeouts)
     }
 
     fn control(&self) -> Option<(Stop, Publication)> {
