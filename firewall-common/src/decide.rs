@@ -20,6 +20,7 @@ pub use self::note::{Exit, Moment, Note, Passage};
 pub(crate) use self::question::earlier;
 pub use self::question::{Question, consult};
 use self::related::related;
+pub use self::related::{Quoted, quoted};
 
 /// Decides over one frame. `note` is working memory; after the call it holds what the decision
 /// learned of the frame, for the recorder. Nothing but the flows in `tables` is written.

@@ -268,8 +268,9 @@ pub mod wire {
     }
 }
 
-use crate::flow::Scale;
-use crate::{DropReason, parse};
+use crate::decide::{self, Quoted};
+use crate::flow::{Scale, Sender};
+use crate::{DropReason, Note, parse};
 use wire::Wire;
 
 /// A frame from its first Ethernet byte on.
@@ -284,6 +285,12 @@ pub trait Frame {
     #[inline(always)]
     fn window_scale(&self, start: u32, end: u32) -> Result<Scale, DropReason> {
         parse::window_scale(self, start, end)
+    }
+
+    /// [`decide::quoted`]: a function of the kernel's, too.
+    #[inline(always)]
+    fn quoted(&self, note: &mut Note, quoted: Quoted) -> Result<Sender, DropReason> {
+        decide::quoted(self, note, quoted)
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn answered(answer: u64, note: &Note) -> Result<(), DropReason> {
 }
 
 const YES: u64 = 0;
-const NO: u64 = 1;
+const NO: u64 = u64::MAX;
 
 /// A global BPF function: the verifier walks it once, with nothing known but the types of its
 /// arguments, and not again on each of the thousands of ways that lead there.
@@ -27,29 +27,35 @@ macro_rules! global {
                 $(argument if argument == <$argument>::$variant as u64 => <$argument>::$variant,)*
                 _ => <$argument>::$last,
             };
-            called(note, |kernel, note| $function(kernel, note, argument))
+            answer(note, |note| $function(&kernel(), note, argument).map(|()| YES))
         }
     };
     ($name:ident, $argument:path, $function:path) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub(crate) extern "C" fn $name(note: *mut Note) -> u64 {
-            called(note, |kernel, note| $function(kernel, note, $argument))
+            answer(note, |note| $function(&kernel(), note, $argument).map(|()| YES))
         }
     };
 }
 
 #[inline(always)]
-fn called(
+fn kernel() -> Kernel {
+    Kernel::new(ptr::null_mut())
+}
+
+/// What a global function returns: `NO` with the reason in the note, or what `function` does.
+#[inline(always)]
+pub(crate) fn answer(
     note: *mut Note,
-    function: impl FnOnce(&Kernel, &mut Note) -> Result<(), DropReason>,
+    function: impl FnOnce(&mut Note) -> Result<u64, DropReason>,
 ) -> u64 {
     // SAFETY: the caller's reference, lent for the call; the verifier wants the check for null.
     let Some(note) = (unsafe { note.as_mut() }) else {
         return NO;
     };
-    match function(&Kernel::new(ptr::null_mut()), note) {
-        Ok(()) => YES,
+    match function(note) {
+        Ok(answer) => answer,
         Err(reason) => {
             note.refusal = reason;
             NO

@@ -4,10 +4,13 @@ use core::ptr;
 
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use firewall_common::flow::Scale;
+use firewall_common::decide::{self, Quoted};
+use firewall_common::flow::{Scale, Sender};
 use firewall_common::frame::wire::Wire;
 use firewall_common::parse::{self, ethertype};
-use firewall_common::{DropReason, Frame, Vlan};
+use firewall_common::{DropReason, Frame, Note, Port, Vlan};
+
+use crate::consult::answer;
 
 /// The frame that the kernel handed us.
 pub(crate) struct Packet {
@@ -110,6 +113,11 @@ impl Frame for Buffer {
     fn window_scale(&self, start: u32, end: u32) -> Result<Scale, DropReason> {
         scale(cordon_window_scale_out(self.context, start as u64 | (end as u64) << 32))
     }
+
+    #[inline(always)]
+    fn quoted(&self, note: &mut Note, quoted: Quoted) -> Result<Sender, DropReason> {
+        sender(cordon_quoted_out(self.context, note, encode(quoted)), note)
+    }
 }
 
 #[inline(always)]
@@ -164,6 +172,11 @@ impl Frame for Packet {
     fn window_scale(&self, start: u32, end: u32) -> Result<Scale, DropReason> {
         scale(cordon_window_scale(self.context, start as u64 | (end as u64) << 32))
     }
+
+    #[inline(always)]
+    fn quoted(&self, note: &mut Note, quoted: Quoted) -> Result<Sender, DropReason> {
+        sender(cordon_quoted(self.context, note, encode(quoted)), note)
+    }
 }
 
 const MALFORMED: u64 = 16;
@@ -194,3 +207,42 @@ macro_rules! window_scale {
 
 window_scale!(cordon_window_scale, Packet, xdp_md);
 window_scale!(cordon_window_scale_out, Buffer, __sk_buff);
+
+#[inline(always)]
+const fn encode(quoted: Quoted) -> u64 {
+    let Quoted { start, end, pair } = quoted;
+    start as u64 | (end as u64) << 16 | (pair.0 as u64) << 32
+}
+
+const LOW: u64 = Sender::Low as u64;
+const HIGH: u64 = Sender::High as u64;
+
+#[inline(always)]
+fn sender(answer: u64, note: &Note) -> Result<Sender, DropReason> {
+    match answer {
+        LOW => Ok(Sender::Low),
+        HIGH => Ok(Sender::High),
+        _ => Err(note.refusal),
+    }
+}
+
+/// A global function: the walk into the packet that an ICMP error quotes, of either family.
+macro_rules! quoted {
+    ($name:ident, $frame:ident, $context:ty) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $name(context: *mut $context, note: *mut Note, place: u64) -> u64 {
+            let quoted = Quoted {
+                start: (place & 0x3fff) as u32,
+                end: (place >> 16 & 0xffff) as u32,
+                pair: Port((place >> 32 & 0xffff) as u16),
+            };
+            answer(note, |note| {
+                decide::quoted(&$frame::of(context), note, quoted).map(|sender| sender as u64)
+            })
+        }
+    };
+}
+
+quoted!(cordon_quoted, Packet, xdp_md);
+quoted!(cordon_quoted_out, Buffer, __sk_buff);

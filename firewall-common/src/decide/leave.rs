@@ -128,12 +128,12 @@ where
     T: Tables + ?Sized,
 {
     let transport = parse::transport(frame, network, &mut note.segment);
+    let (sender, segment) = name(tables, note, network, transport);
     if let Ok(Transport::Error { quoted }) = transport {
         // It goes back to the sender of what it quotes, from the other side.
         let (flow, sender) = quoted_flow(frame, tables, note, network, quoted)?;
         return live(tables, note, flow, other(sender), from);
     }
-    let (sender, segment) = name(tables, note, network, transport);
     if segment.is_none() {
         return Err(DropReason::NoRule);
     }

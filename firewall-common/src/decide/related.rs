@@ -89,8 +89,41 @@ where
     F: Frame + ?Sized,
     T: Tables + ?Sized,
 {
-    let (source, destination, protocol, transport) = quote(frame, network, quoted)?;
-    if source != network.destination {
+    let quoted = Quoted { start: quoted, end: network.end, pair: pair(tables) };
+    let sender = frame.quoted(note, quoted)?;
+    let flow = tables.flow(&note.key).or_else(|| tables.half_open(&note.key));
+    match flow {
+        Some(flow) => Ok((flow, sender)),
+        None => Err(DropReason::NoRule),
+    }
+}
+
+/// Where an ICMP error quotes a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// Where the quoted packet begins.
+    pub start: u32,
+    /// Where the quoting one ends.
+    pub end: u32,
+    /// The lower port of the pair that both cross.
+    pub pair: Port,
+}
+
+/// Puts the key of the quoted packet's flow, and who sent it, in the place of those of the error that
+/// quotes it. Called through [`Frame::quoted`].
+#[inline(always)]
+pub fn quoted<F: Frame + ?Sized>(
+    frame: &F,
+    note: &mut Note,
+    quoted: Quoted,
+) -> Result<Sender, DropReason> {
+    let Quoted { start, end, pair } = quoted;
+    let receiver = match note.sender {
+        Sender::Low => note.key.high,
+        Sender::High => note.key.low,
+    };
+    let (source, destination, protocol, transport) = quote(frame, receiver.is_v4(), start)?;
+    if source != receiver {
         return Err(DropReason::NoRule);
     }
     // The ports of TCP and UDP, the type and identifier of an echo: eight bytes hold either.
@@ -99,7 +132,7 @@ where
     else {
         return Err(DropReason::Truncated);
     };
-    if transport + 8 > network.end {
+    if transport + 8 > end {
         return Err(DropReason::Truncated);
     }
     let (source_port, destination_port) = match (protocol, echo.kind) {
@@ -114,15 +147,11 @@ where
         End { address: source, port: source_port },
         End { address: destination, port: destination_port },
         protocol,
-        pair(tables),
+        pair,
     );
-    let flow = tables.flow(&note.key).or_else(|| tables.half_open(&note.key));
     // The frame itself goes the other way and may come from a router.
     note.unname();
-    match flow {
-        Some(flow) => Ok((flow, sender)),
-        None => Err(DropReason::NoRule),
-    }
+    Ok(sender)
 }
 
 /// The addresses, the protocol and the transport header's place of a quoted packet. Both families
@@ -130,10 +159,10 @@ where
 #[inline(always)]
 fn quote<F: Frame + ?Sized>(
     frame: &F,
-    network: &Network,
+    is_v4: bool,
     start: u32,
 ) -> Result<(Addr, Addr, u8, u32), DropReason> {
-    if network.source.is_v4() {
+    if is_v4 {
         let header = frame.load::<wire::Ipv4>(start).ok_or(DropReason::Truncated)?;
         let wire::Ipv4 { version, fragment, protocol, source, destination, .. } = header;
         if version != 0x45 {
