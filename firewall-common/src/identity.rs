@@ -130,13 +130,18 @@ pub fn permit<T: Tables + ?Sized>(
     let Some(view) = View::new(tables, note) else {
         return Err(DropReason::NotArmed);
     };
-    let stop = note.moment.stop;
-    let (from, to) = match direction {
-        Direction::Forward => (&note.source, &note.destination),
-        Direction::Backward => (&note.destination, &note.source),
-    };
-    let local = local_stop(tables, from).max(local_stop(tables, to));
-    view.allowed(stop, local, from, to, note.service).map(|allowed| note.allowed = allowed)
+    let local = local_stop(tables, &note.source).max(local_stop(tables, &note.destination));
+    note.stop.store(note.moment.stop.max(local).encode());
+    note.stopped.store(0);
+    if let Some(allowed) = view.allowed(note, direction) {
+        note.allowed = allowed;
+        return Ok(());
+    }
+    Err(match (note.stopped.load(), note.moment.stop) {
+        (0, _) => DropReason::NoRule,
+        (_, Stop::None) => DropReason::StoppedSubnetwork,
+        (_, Stop::Ordinary | Stop::Hard) => DropReason::Stopped,
+    })
 }
 
 #[inline(always)]
@@ -313,24 +318,19 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
         Service((word >> (16 * (port % 4)) & 0xffff) as u16)
     }
 
-    /// Shapes are tried from the narrowest (node to node) on.
+    /// Shapes are tried from the narrowest (node to node) on. What else it depends on and what it
+    /// finds lies in the note: known in registers, it would double the ways through every turn
+    /// that the verifier walks.
     #[inline(always)]
-    fn allowed(
-        &self,
-        stop: Stop,
-        local: Stop,
-        from: &Speaker,
-        to: &Speaker,
-        service: Service,
-    ) -> Result<Allowed, DropReason> {
+    fn allowed(&self, note: &Note, direction: Direction) -> Option<Allowed> {
+        let (from, to) = match direction {
+            Direction::Forward => (&note.source, &note.destination),
+            Direction::Backward => (&note.destination, &note.source),
+        };
+        let service = note.service;
         if service == Service::NONE {
-            return Err(DropReason::NoRule);
+            return None;
         }
-        let spared = stop == Stop::None && local == Stop::None;
-        let hard = stop == Stop::Hard || local == Stop::Hard;
-        let stopped =
-            if stop == Stop::None { DropReason::StoppedSubnetwork } else { DropReason::Stopped };
-        let mut reason = DropReason::NoRule;
         // Shifted rather than counted: LLVM would unroll sixteen copies of the body.
         let mut shapes = self.header().shapes;
         let mut shape = 0;
@@ -343,13 +343,14 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
                 continue;
             }
             if let Some(allowed) = self.entry(from, to, service) {
-                if spared || allowed.essential && !hard {
-                    return Ok(allowed);
+                // Nothing is asked for, or to be essential, or what nothing is.
+                if allowed.essential as u64 >= note.stop.load() {
+                    return Some(allowed);
                 }
-                reason = stopped;
+                note.stopped.store(1);
             }
         }
-        Err(reason)
+        None
     }
 
     #[inline(always)]

@@ -86,6 +86,10 @@ pub struct Note {
     pub query: Addr,
     /// The service that is asked for.
     pub service: Service,
+    /// The stricter of the stops that the two are under, as [`Stop::encode`].
+    pub stop: Word64,
+    /// Whether a rule would allow it but for that stop.
+    pub stopped: Word64,
     /// What the rule table said.
     pub allowed: Allowed,
     /// What a flow is allowed under.
@@ -121,6 +125,8 @@ impl Default for Note {
             destination: Speaker::default(),
             query: Addr::UNSPECIFIED,
             service: Service::NONE,
+            stop: Word64::default(),
+            stopped: Word64::default(),
             allowed: Allowed::default(),
             grant: Grant::default(),
             claim: Claim::default(),
