@@ -12,7 +12,7 @@ use crate::{Generation, Ticks};
 
 /// The version of every layout in this module, in [`crate::image`], [`crate::event`] and of
 /// [`crate::flow::Flow`]; the counters' order (the verdicts) included.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// The names of the maps, the same on both sides.
 pub mod map {
@@ -40,8 +40,10 @@ pub mod map {
     pub const EVENT_STATE: &str = "EVENT_STATE";
     /// Per-CPU working memory of the program; never read from outside.
     pub const SCRATCH: &str = "SCRATCH";
-    /// Port index to interface index.
+    /// Port index to interface index, for programs that take whole frames.
     pub const PORTS: &str = "PORTS";
+    /// The same for programs that take frames in pieces: a map of devices belongs to either kind.
+    pub const PORTS_JUMBO: &str = "PORTS_JUMBO";
     /// One [`super::PortState`] a port; mmapable.
     pub const PORT_STATES: &str = "PORT_STATES";
     /// The gateway's own addresses: [`crate::Addr`] to a word that means nothing; router mode.

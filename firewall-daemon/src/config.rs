@@ -115,6 +115,8 @@ pub struct Port {
     pub interface: String,
     /// Where the program is to run.
     pub xdp: Xdp,
+    /// Whether frames may be longer than a page, up to 9,018 bytes.
+    pub jumbo: bool,
 }
 
 /// Where the XDP program is to run.

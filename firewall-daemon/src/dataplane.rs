@@ -199,6 +199,7 @@ impl DataPlane {
             let constants = Constants {
                 port: index,
                 way: config.gateway.way(index),
+                jumbo: port.jumbo,
                 routes: true,
                 timeouts: load::timeouts(clock),
                 events_per_tick: EVENTS_PER_TICK,
@@ -373,8 +374,10 @@ impl DataPlane {
 fn redirect(maps: &Maps, port: Port, interface: u32) -> io::Result<()> {
     // `struct bpf_devmap_val`: the interface, and no program behind it.
     let value = [interface, 0];
-    // SAFETY: the key is four bytes, the value eight.
-    unsafe { sys::map_update(maps.ports.as_fd(), &u32::from(port.0), &value) }
+    maps.ports.iter().try_for_each(|map| {
+        // SAFETY: the key is four bytes, the value eight.
+        unsafe { sys::map_update(map.as_fd(), &u32::from(port.0), &value) }
+    })
 }
 
 /// Measures the kernel's tick with a clock program of its own, for those who have no data plane.

@@ -4,6 +4,7 @@ use core::ptr;
 
 use aya_ebpf::bindings::xdp_action::XDP_DROP;
 use aya_ebpf::helpers::bpf_xdp_adjust_head;
+use aya_ebpf::maps::DevMap;
 use aya_ebpf::programs::XdpContext;
 use firewall_common::decide::Exit;
 use firewall_common::flow::Signature;
@@ -12,7 +13,7 @@ use firewall_common::tables::Way;
 use firewall_common::{DropReason, Hop, Note, Port, Tables, Vlan};
 
 use crate::frame::Packet;
-use crate::maps::{self, Kernel};
+use crate::maps::Kernel;
 
 /// Rewrites what a router rewrites, retags the frame if it must be, and hands it to its port. What
 /// the gateway's kernel takes stays as it is.
@@ -20,6 +21,7 @@ use crate::maps::{self, Kernel};
 pub(crate) fn send(
     context: &XdpContext,
     kernel: &Kernel,
+    ports: &DevMap,
     note: &Note,
     exit: Exit,
 ) -> Result<(), DropReason> {
@@ -38,7 +40,7 @@ pub(crate) fn send(
     if frame.vlan() != vlan {
         retag(context, frame, vlan).ok_or(DropReason::RedirectFailed)?;
     }
-    match maps::ports().redirect(port.0 as u32, XDP_DROP as u64) {
+    match ports.redirect(port.0 as u32, XDP_DROP as u64) {
         Ok(_) => Ok(()),
         Err(_) => Err(DropReason::RedirectFailed),
     }

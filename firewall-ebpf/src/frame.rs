@@ -3,6 +3,7 @@
 use core::ptr;
 
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
+use aya_ebpf::helpers::generated::bpf_xdp_get_buff_len;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use firewall_common::decide::{self, Quoted};
 use firewall_common::flow::{Scale, Sender};
@@ -22,6 +23,15 @@ impl Packet {
     #[inline(always)]
     pub(crate) fn new(context: &XdpContext) -> Self {
         Self::of(context.ctx)
+    }
+
+    /// The frame may go on in pages of its own, which cannot be read: no header lies there, or it is
+    /// too short.
+    #[inline(always)]
+    pub(crate) fn in_pieces(context: &XdpContext) -> Self {
+        // SAFETY: the context is the kernel's.
+        let length = unsafe { bpf_xdp_get_buff_len(context.ctx) };
+        Self { context: context.ctx, length: (length & 0xffff_ffff) as u32 }
     }
 
     #[inline(always)]

@@ -38,6 +38,8 @@ static FLOWS_NEW: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0)
 #[map]
 static PORTS: DevMap = DevMap::with_max_entries(64, 0);
 #[map]
+static PORTS_JUMBO: DevMap = DevMap::with_max_entries(64, 0);
+#[map]
 static PORT_STATES: Array<PortState> = Array::with_max_entries(64, BPF_F_MMAPABLE);
 #[map]
 static LOCAL: HashMap<Addr, u32> = HashMap::with_max_entries(1, 0);
@@ -165,10 +167,16 @@ pub(crate) fn events() -> &'static RingBuf {
     &EVENTS
 }
 
-/// The ports' interfaces.
+/// The ports' interfaces, for a program that takes whole frames.
 #[inline(always)]
 pub(crate) fn ports() -> &'static DevMap {
     &PORTS
+}
+
+/// The same, for one that takes frames in pieces.
+#[inline(always)]
+pub(crate) fn ports_jumbo() -> &'static DevMap {
+    &PORTS_JUMBO
 }
 
 /// The kernel's tables, as one port's program sees them.

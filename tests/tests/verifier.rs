@@ -51,15 +51,19 @@ fn programs() -> Vec<(&'static str, OwnedFd)> {
     let config: Config = text.parse().unwrap();
     let sizes = sizes(&config);
     let timeouts = load::timeouts(measure_clock(&config).unwrap());
-    let load = |way| {
+    let load = |way, jumbo| {
         let constants =
-            Constants { port: Port(0), way, routes: true, timeouts, events_per_tick: 16 };
+            Constants { port: Port(0), way, jumbo, routes: true, timeouts, events_per_tick: 16 };
         load::program(&directory, &sizes, &constants).unwrap()
     };
-    let (bridge, router) = (load(Way::Bridge { peer: Port(1) }), load(Way::Router));
+    let peer = Way::Bridge { peer: Port(1) };
+    let (bridge, router) = (load(peer, false), load(Way::Router, false));
+    let (jumbo_bridge, jumbo_router) = (load(peer, true), load(Way::Router, true));
     vec![
         ("cordon-bridge", bridge.cordon),
         ("cordon-router", router.cordon),
+        ("cordon-jumbo-bridge", jumbo_bridge.cordon),
+        ("cordon-jumbo-router", jumbo_router.cordon),
         ("guard-bridge", bridge.guard),
         ("guard-router", router.guard),
         ("clock", load::clock(&directory, &sizes).unwrap()),

@@ -108,6 +108,8 @@ struct RawPort {
     interface: Spanned<String>,
     #[serde(default)]
     xdp: Xdp,
+    #[serde(default)]
+    jumbo: bool,
 }
 
 fn arrange(
@@ -136,7 +138,7 @@ fn arrange(
         if !names.insert(name.clone()) {
             return Err((Problem::PortTwice { name }, place));
         }
-        let Some(RawPort { interface, xdp }) = declared.remove(&named) else {
+        let Some(RawPort { interface, xdp, jumbo }) = declared.remove(&named) else {
             return Err((Problem::UnknownPort { name }, place));
         };
         if !is_port_name(&name) {
@@ -149,7 +151,7 @@ fn arrange(
         if !interfaces.insert(interface.clone()) {
             return Err((Problem::InterfaceTwice { name: interface }, place));
         }
-        ports.push(Port { name, interface, xdp });
+        ports.push(Port { name, interface, xdp, jumbo });
     }
     match declared.into_keys().min_by_key(|name| name.span().start) {
         Some(name) => {

@@ -85,8 +85,8 @@ impl AttachError {
                 )
             }
             Self::NotNative { port, .. } => format!(
-                "set xdp = \"generic\" under [port.{port}] (slower), lower the MTU to 1500, or use \
-                 another card"
+                "under [port.{port}] set xdp = \"generic\" (slower), or jumbo = true if its MTU is above \
+                 1500 and it can do that; or use another card"
             ),
             Self::Occupied { interface, .. } => {
                 format!("look with `bpftool net show dev {interface}` whose it is, and detach it")

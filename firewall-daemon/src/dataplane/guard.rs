@@ -199,12 +199,16 @@ impl DataPlane {
             })
         };
         let [ingress, egress] = hooks.map(see);
-        let mut way_out = [0_u32; 2];
-        // SAFETY: the key is four bytes, the value eight.
-        let looked_up =
-            unsafe { sys::map_lookup(self.maps.ports.as_fd(), &u32::from(port.0), &mut way_out) };
-        let way_out = found(looked_up).map_err(reading("the way out"))?.map(|()| way_out);
-        Ok(Seen { interface: device, hooks: [ingress?, egress?], way_out })
+        let way_out = |map: &OwnedFd| {
+            let mut way_out = [0_u32; 2];
+            // SAFETY: the key is four bytes, the value eight.
+            let looked_up =
+                unsafe { sys::map_lookup(map.as_fd(), &u32::from(port.0), &mut way_out) };
+            Ok(found(looked_up).map_err(reading("the way out"))?.map(|()| way_out))
+        };
+        let [whole, in_pieces] = self.maps.ports.each_ref().map(way_out);
+        let ways_out = [whole?, in_pieces?];
+        Ok(Seen { interface: device, hooks: [ingress?, egress?], ways_out })
     }
 
     fn mend(&mut self, port: Port, finding: &Finding) -> Result<(), MendError> {

@@ -22,6 +22,8 @@ pub struct Constants {
     pub port: Port,
     /// How its frames cross the gateway.
     pub way: Way,
+    /// Whether its frames may come in pieces (multi-buffer XDP).
+    pub jumbo: bool,
     /// Whether a router looks up routes, or leaves every packet to the kernel.
     pub routes: bool,
     /// How long flows live.
@@ -84,7 +86,8 @@ pub fn program(
     constants: &Constants,
 ) -> Result<Loaded, LoadError> {
     let mut object = object(directory, sizes, Some(constants))?;
-    Ok(Loaded { cordon: load(&mut object, "cordon")?, guard: load(&mut object, "guard")? })
+    let decide = if constants.jumbo { "cordon_jumbo" } else { "cordon" };
+    Ok(Loaded { cordon: load(&mut object, decide)?, guard: load(&mut object, "guard")? })
 }
 
 /// Loads the program that tells the kernel's tick.
@@ -115,7 +118,7 @@ fn object(
 
 fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u32)> {
     let mut globals = vec![("LINES", sizes.lines)];
-    if let Some(Constants { port, way, routes, timeouts, events_per_tick }) = constants {
+    if let Some(Constants { port, way, jumbo: _, routes, timeouts, events_per_tick }) = constants {
         let (is_router, peer) = match way {
             Way::Bridge { peer } => (false, peer.0),
             Way::Router => (true, 0),

@@ -48,7 +48,7 @@ impl Sizes {
     }
 
     /// Every map of the object.
-    pub fn shapes(&self) -> [Shape; 18] {
+    pub fn shapes(&self) -> [Shape; 19] {
         let shape = |name, key_size, value_size, max_entries| Shape {
             name,
             key_size,
@@ -73,6 +73,7 @@ impl Sizes {
             shape(map::EVENT_STATE, 4, size::<abi::EventState>(), 1),
             shape(map::SCRATCH, 4, size::<firewall_common::Note>(), 1),
             shape(map::PORTS, 4, 8, abi::PORTS),
+            shape(map::PORTS_JUMBO, 4, 8, abi::PORTS),
             shape(map::PORT_STATES, 4, size::<PortState>(), abi::PORTS),
             shape(map::LOCAL, size::<Addr>(), 4, abi::LOCAL_ADDRESSES),
             shape(map::INTERFACES, 4, size::<Attachment>(), abi::ATTACHMENTS),
@@ -137,7 +138,7 @@ pub struct Maps {
     /// About events.
     pub(super) event_state: OwnedFd,
     /// Port index to interface index.
-    pub(super) ports: OwnedFd,
+    pub(super) ports: [OwnedFd; 2],
     /// The ports' MACs and MTUs.
     pub(super) port_states: Mapping<PortState>,
     /// The gateway's own addresses.
@@ -170,7 +171,7 @@ impl Maps {
             rule_counters: open(directory, map::RULE_COUNTERS)?,
             pair_counters: open(directory, map::PAIR_COUNTERS)?,
             event_state: open(directory, map::EVENT_STATE)?,
-            ports: open(directory, map::PORTS)?,
+            ports: [open(directory, map::PORTS)?, open(directory, map::PORTS_JUMBO)?],
             port_states: mapping(directory, map::PORT_STATES)?,
             local: open(directory, map::LOCAL)?,
             interfaces: open(directory, map::INTERFACES)?,

@@ -96,6 +96,7 @@ impl Trial {
             let constants = Constants {
                 port,
                 way: config.gateway.way(port),
+                jumbo: false,
                 // Expectations are about rules, and hold while a neighbour is away.
                 routes: false,
                 timeouts: load::timeouts(clock),
@@ -245,7 +246,9 @@ impl Trial {
 
     /// Takes away the way out of a port.
     pub fn unplug(&self, port: Port) -> io::Result<()> {
-        // SAFETY: the key is four bytes.
-        unsafe { sys::map_delete(self.maps.ports.as_fd(), &u32::from(port.0)) }.map(drop)
+        self.maps.ports.iter().try_for_each(|map| {
+            // SAFETY: the key is four bytes.
+            unsafe { sys::map_delete(map.as_fd(), &u32::from(port.0)) }.map(drop)
+        })
     }
 }

@@ -202,8 +202,8 @@ pub(super) struct Seen {
     pub(super) interface: Option<Device>,
     /// Where our programs are; by [`Place`].
     pub(super) hooks: [Hook; 2],
-    /// The entry of the map of ways out.
-    pub(super) way_out: Option<[u32; 2]>,
+    /// The entries of both maps of ways out.
+    pub(super) ways_out: [Option<[u32; 2]>; 2],
 }
 
 /// Where a program of ours is.
@@ -227,7 +227,7 @@ pub(super) struct Device {
 
 /// What is wrong with a port, in the order in which it is mended.
 pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
-    let Seen { interface, hooks, way_out } = seen;
+    let Seen { interface, hooks, ways_out } = seen;
     let mut found = Vec::new();
     let hooks = || hooks.iter().zip(&wanted.hooks).zip(Place::ALL);
     for ((Hook { is_pinned, program, .. }, (_, ours)), place) in hooks() {
@@ -260,9 +260,8 @@ pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
             found.push(Finding::Replaced { place, program: holding.program });
         }
     }
-    if *way_out != Some([index, 0]) {
-        found.push(Finding::WayOut { found: *way_out });
-    }
+    let astray = ways_out.iter().find(|way_out| **way_out != Some([index, 0]));
+    found.extend(astray.map(|found| Finding::WayOut { found: *found }));
     match stripping {
         VlanStripping::Off | VlanStripping::Absent => {}
         VlanStripping::On => found.push(Finding::VlanStripping),
@@ -304,7 +303,7 @@ mod tests {
         Seen {
             interface: Some(Device { index: 4, stripping: VlanStripping::Off, switches }),
             hooks: [hook(), hook()],
-            way_out: Some([4, 0]),
+            ways_out: [Some([4, 0]); 2],
         }
     }
 
@@ -346,10 +345,11 @@ mod tests {
             let detached = edit(|hook| hook.holding.interface = 0);
             assert_eq!(detached, [Finding::Detached { place }]);
         }
-        assert_eq!(found(|seen| seen.way_out = None), [Finding::WayOut { found: None }]);
-        for way_out in [[5, 0], [4, 77]] {
-            let expected = [Finding::WayOut { found: Some(way_out) }];
-            assert_eq!(found(|seen| seen.way_out = Some(way_out)), expected);
+        for map in 0..2 {
+            for way_out in [None, Some([5, 0]), Some([4, 77])] {
+                let expected = [Finding::WayOut { found: way_out }];
+                assert_eq!(found(|seen| seen.ways_out[map] = way_out), expected);
+            }
         }
     }
 
@@ -366,7 +366,7 @@ mod tests {
             for hook in &mut seen.hooks {
                 hook.holding.interface = 0;
             }
-            seen.way_out = None;
+            seen.ways_out = [None; 2];
             seen.interface = None;
         };
         assert_eq!(found(gone), [Finding::Missing]);
