@@ -18,6 +18,8 @@ pub(super) struct Connection {
     other_syn: Option<u16>,
     /// There was a reset that its receiver need not believe (RFC 5961, 3).
     is_doubted: bool,
+    /// There was one that ends it, which the gateway's kernel has yet to send.
+    is_reset: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +69,7 @@ impl Connection {
             challenged: None,
             other_syn: None,
             is_doubted: false,
+            is_reset: false,
         }
     }
 
@@ -215,12 +218,17 @@ impl Connection {
         Self { ends: next.ends, ..self }
     }
 
+    /// It was reset; what is still on its way is that of a closed one.
+    pub(super) const fn ended(self) -> Self {
+        Self { stage: Stage::Connected, finished: [true; 2], is_reset: true, ..self }
+    }
+
     const fn is_closed(self) -> bool {
         self.finished[0] && self.finished[1]
     }
 
     pub(super) const fn is_connected(self) -> bool {
-        matches!(self.stage, Stage::Connected)
+        matches!(self.stage, Stage::Connected) && !self.is_reset
     }
 
     /// How many seconds it may be silent.

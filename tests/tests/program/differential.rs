@@ -215,7 +215,7 @@ pub(crate) fn session(pair: &mut Pair, seed: u64, policies: &[Policy], tally: &m
         };
         last = sent.clone();
         if pair.is_router {
-            router::address(&mut random, &mut sent);
+            router::address(&mut random, &mut sent.1, Memory::MAC);
         }
         if random.once_in(3) {
             mutate(&mut random, &mut sent);
