@@ -23,5 +23,6 @@ mod connections;
 mod link;
 mod neighbours;
 mod network;
+mod routed;
 mod row;
 mod transport;
