@@ -12,7 +12,7 @@ use firewall_tests::lab::{Lab, Link};
 use firewall_tests::runner::action;
 
 use crate::gateway::{FLOWS, Gateway, PORTS, Ran};
-use crate::row::{HOSPITAL, Mac, POLICY, WARD};
+use crate::row::{HOSPITAL, Mac, Mode, POLICY, WARD, Way, udp};
 
 /// See the [module](self).
 pub(crate) struct Routed {
@@ -81,4 +81,20 @@ fn settle(lab: &Lab) {
         link.neighbour(end.v6, end.mac);
         lab.gateway().run(|| Interface::new(link.name()).forward()).unwrap();
     }
+}
+
+#[test]
+fn a_header_checksum_never_becomes_minus_zero() {
+    let router = Routed::new();
+    let way = Way::out(Mode::Router, WARD, 1);
+    // One hop less makes 0xffff of this by RFC 1141's sum, and 0 by RFC 1624's.
+    let is_telling = |frame: &Vec<u8>| frame[28..30] == [0xfe, 0xff];
+    let frames = (0..=u16::MAX).map(|number| {
+        let header = way.v4().identification(number);
+        (way.link() / header / udp(40_000, 123)).bytes()
+    });
+    let frame = frames.into_iter().find(is_telling).unwrap();
+    let (verdict, left) = router.run(true, &frame);
+    assert_eq!(verdict, "opened");
+    assert_eq!(left.unwrap()[24..26], [0, 0]);
 }
