@@ -21,6 +21,7 @@ mod across;
 mod checks;
 mod connections;
 mod link;
+mod log;
 mod neighbours;
 mod network;
 mod routed;
