@@ -213,14 +213,22 @@ impl Connection {
         self.other_syn == Some(kept(acknowledged.wrapping_sub(1)))
     }
 
-    /// There was no room for it: it stays where it was, but what was sent was sent.
+    /// There was no room for it, or no way: it stays where it was, but what was sent was sent. The
+    /// opener may also reset where the window of an answer ends that had no way back; harmless, and
+    /// not promised: the program keeps the place of a challenge there.
     pub(super) fn refused(self, next: Self) -> Self {
-        Self { ends: next.ends, ..self }
+        let is_answer = self.stage == Stage::Asked && next.stage == Stage::Answered;
+        let challenged = if is_answer { Some(next.ends[RESPONDER].limit) } else { next.challenged };
+        Self { ends: next.ends, challenged, ..self }
     }
 
-    /// It was reset; what is still on its way is that of a closed one.
-    pub(super) const fn ended(self) -> Self {
-        Self { stage: Stage::Connected, finished: [true; 2], is_reset: true, ..self }
+    /// It was reset; what is still on its way is that of a closed one, the reset itself included.
+    pub(super) fn ended(self) -> Self {
+        let mut ended = Self { stage: Stage::Connected, finished: [true; 2], ..self };
+        if self.stage == Stage::Asked {
+            ended.ends[RESPONDER].limit = self.challenged.unwrap_or(self.ends[OPENER].next);
+        }
+        Self { is_reset: true, ..ended }
     }
 
     const fn is_closed(self) -> bool {
