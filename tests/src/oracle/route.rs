@@ -17,12 +17,15 @@ pub struct Surroundings {
     /// Its ports.
     pub ports: Vec<Port>,
     /// The port and the tag that each interface stands for, by the number that routes call it.
-    pub interfaces: BTreeMap<usize, (u16, u16)>,
+    pub interfaces: BTreeMap<usize, Place>,
     /// The routes; the longest prefix counts.
     pub routes: Vec<Route>,
     /// The MACs of neighbours that are resolved, by interface and address.
     pub neighbours: BTreeMap<(usize, IpAddr), [u8; 6]>,
 }
+
+/// A port and a tag.
+type Place = (u16, u16);
 
 /// A port of the gateway's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +49,7 @@ pub struct Route {
 
 impl Surroundings {
     /// Where a packet leaves, and to whose MAC if that is known.
-    fn look_up(&self, address: IpAddr) -> Option<((u16, u16), Option<[u8; 6]>)> {
+    fn look_up(&self, address: IpAddr) -> Option<(Place, Option<[u8; 6]>)> {
         let routes = self.routes.iter().filter(|route| route.network.contains(&address));
         let Route { interface, via, .. } =
             *routes.max_by_key(|route| route.network.prefix_len())?;
@@ -56,7 +59,7 @@ impl Surroundings {
         Some((place, self.neighbours.get(&(interface, next)).copied()))
     }
 
-    fn has_interface(&self, place: (u16, u16)) -> bool {
+    fn has_interface(&self, place: Place) -> bool {
         self.interfaces.values().any(|known| *known == place)
     }
 }
