@@ -157,7 +157,7 @@ impl Kernel {
             self.neighbours.insert((number, four.into()), mac);
             self.neighbours.insert((number, six.into()), mac);
         }
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             let six = Ipv6Addr::new(0xfd00, byte.into(), 0, 0, 0, 0, 0, 0x1300);
             self.neighbours.insert((number, six.into()), [2, 0, 0, 2, byte, 13]);
         }
