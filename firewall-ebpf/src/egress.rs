@@ -58,9 +58,11 @@ fn forward(context: &XdpContext, frame: Signature, is_v4: bool, hop: Hop, own: u
         const CHECKSUM: usize = 10;
         let [hops, protocol]: [u8; 2] = read::<u16>(context, network + TTL)?.to_le_bytes();
         let checksum: u16 = read(context, network + CHECKSUM)?;
+        // Linux's `ip_decrease_ttl`: what would become 0xffff becomes 0 (RFC 1624, 3).
         let sum = u16::from_be(checksum) as u32 + 0x0100;
+        let sum = sum + (sum >= 0xffff) as u32;
         write(context, network + TTL, u16::from_le_bytes([hops.wrapping_sub(1), protocol]))?;
-        write(context, network + CHECKSUM, (((sum + (sum >> 16)) & 0xffff) as u16).to_be())
+        write(context, network + CHECKSUM, ((sum & 0xffff) as u16).to_be())
     } else {
         const NEXT_HEADER: usize = 6;
         let [next, hops]: [u8; 2] = read::<u16>(context, network + NEXT_HEADER)?.to_le_bytes();

@@ -185,7 +185,7 @@ fn quote<F: Frame + ?Sized>(
 
 /// Whether who reports an error is a node that speaks for itself and may speak, or a router of the
 /// subnetwork beyond with an address that is no node's: not even a router reports in another node's
-/// name.
+/// name, or in the gateway's.
 #[inline(always)]
 pub(super) fn report<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(), DropReason> {
     let reporter = recognise(tables, note, Role::Source);
@@ -196,7 +196,9 @@ pub(super) fn report<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<
         // An isolated node does not meddle with what others say to each other, either.
         Ok(()) => return view.standing(&note.source, note.moment.now).map(drop),
         Err(DropReason::UnknownSource) => {}
-        Err(reason) if note.source.party.is_node() => return Err(reason),
+        Err(reason) if note.source.party.is_node() || note.source.port == Port::GATEWAY => {
+            return Err(reason);
+        }
         // A router has addresses in more networks than the one it sends from.
         Err(_) => {}
     }

@@ -167,10 +167,10 @@ impl State {
         Self(kept | scales | if scaled { SCALED } else { 0 }).with(Phase::SynReceived)
     }
 
-    /// It was reset.
+    /// It was reset. No FIN that comes late opens it again by half.
     #[inline(always)]
     pub(crate) const fn ended(self) -> Self {
-        self.with(Phase::Closed)
+        Self(self.0 | FIN_INITIATOR | FIN_RESPONDER).with(Phase::Closed)
     }
 
     #[inline(always)]

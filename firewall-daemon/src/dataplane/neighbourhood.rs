@@ -142,7 +142,10 @@ fn vlan_device(line: &str) -> Option<VlanDevice> {
 ///
 /// # Safety
 /// `K` and `V` are as large as the map's key and value.
-unsafe fn reconcile<K, V>(map: BorrowedFd<'_>, wanted: &HashMap<K, V>) -> io::Result<bool>
+pub(super) unsafe fn reconcile<K, V>(
+    map: BorrowedFd<'_>,
+    wanted: &HashMap<K, V>,
+) -> io::Result<bool>
 where
     K: Copy + Default + Eq + Hash,
     V: Copy + Default + PartialEq,

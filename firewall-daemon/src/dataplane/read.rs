@@ -1,7 +1,6 @@
 //! What the kernel has counted, and which flows it knows.
 
 use std::io;
-use std::ops::Add;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use firewall_common::abi::{self, Count, EventState, NodeState, Stop};
@@ -26,13 +25,24 @@ pub struct PortCounts {
 /// Reads a port's counters. Frames that pass while it reads may be counted as received and not yet
 /// as decided; a quiet port adds up exactly.
 pub fn port(maps: &Maps, port: Port) -> io::Result<PortCounts> {
-    let verdicts = Verdict::all().map(|verdict| {
-        let count = count(maps, maps.counters.as_fd(), abi::counter(port.0, Some(verdict)))?;
-        Ok((verdict, count))
-    });
+    let cpus = maps.cpus.get() as usize;
+    let first = abi::counter(port.0, None);
+    let mut keys = [0_u32; abi::COUNTERS_PER_PORT as usize];
+    let mut values = vec![Count::default(); keys.len() * cpus];
+    let (map, cursor) = (maps.counters.as_fd(), Cursor::at(first));
+    // SAFETY: keys are four bytes, and there are as many `Count`s for each as possible CPUs.
+    let (read, _) = unsafe { sys::map_lookup_batch(map, cursor, &mut keys, &mut values) }?;
+    let counts = |index: u32| {
+        let place = keys[..read].iter().position(|key| *key == index)?;
+        Some(sum(&values[place * cpus..][..cpus]))
+    };
+    let of = |verdict| {
+        let count = counts(abi::counter(port.0, verdict));
+        count.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    };
+    let verdicts = Verdict::all().map(|verdict| Ok((verdict, of(Some(verdict))?)));
     let verdicts = verdicts.collect::<io::Result<_>>()?;
-    let received = count(maps, maps.counters.as_fd(), abi::counter(port.0, None))?;
-    Ok(PortCounts { received, verdicts })
+    Ok(PortCounts { received: of(None)?, verdicts })
 }
 
 /// Reads a rule's counter.
@@ -62,10 +72,14 @@ fn count(maps: &Maps, map: BorrowedFd<'_>, index: u32) -> io::Result<Count> {
     let mut values = vec![Count::default(); maps.cpus.get() as usize];
     // SAFETY: the key is four bytes, the value a `Count` for every possible CPU.
     unsafe { sys::map_lookup(map, &index, &mut values) }?;
-    Ok(values.into_iter().fold(Count::default(), |sum, one| Count {
-        packets: sum.packets.add(one.packets),
-        bytes: sum.bytes.add(one.bytes),
-    }))
+    Ok(sum(&values))
+}
+
+fn sum(values: &[Count]) -> Count {
+    values.iter().fold(Count::default(), |sum, one| Count {
+        packets: sum.packets + one.packets,
+        bytes: sum.bytes + one.bytes,
+    })
 }
 
 /// Sets a rule's counter to zero: its slot gets another owner.
@@ -107,7 +121,11 @@ pub enum Table {
 /// Walks a flow table in batches. A table that changes meanwhile may show a flow twice or not.
 pub fn flows(maps: &Maps, table: Table, mut visit: impl FnMut(&FlowKey, &Flow)) -> io::Result<()> {
     let map = fd(maps, table);
-    let mut size = BATCH;
+    let room = match table {
+        Table::HalfOpen => maps.sizes.flows_new,
+        Table::Established => maps.sizes.flows,
+    };
+    let mut size = BATCH.min(room as usize);
     let mut cursor = Cursor::default();
     loop {
         let mut keys = vec![FlowKey::default(); size];

@@ -361,6 +361,13 @@ struct BatchAttributes {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cursor(Option<u64>);
 
+impl Cursor {
+    /// Where the walk of an array comes to that element.
+    pub fn at(index: u32) -> Self {
+        Self(index.checked_sub(1).map(u64::from))
+    }
+}
+
 /// Reads up to `keys.len()` elements from `cursor` on, into `keys` and `values` (for per-CPU maps
 /// several values a key). Returns how many, and the cursor to go on from, `None` at the end.
 ///

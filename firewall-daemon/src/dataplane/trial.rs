@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use firewall_common::Port;
-use firewall_common::abi::{Publication, Stop};
+use firewall_common::abi::{Attachment, Publication, Stop};
 use firewall_common::flow::{Flow, FlowKey};
 use firewall_common::{Addr, Generation, Mac, NodeSlot, SubnetworkSlot, Ticks};
 use firewall_policy::Image;
@@ -18,6 +18,7 @@ use super::clock::Clock;
 use super::interface::Interface;
 use super::load::{self, Constants, LoadError};
 use super::maps::{Maps, MapsError, Sizes};
+use super::neighbourhood::reconcile;
 use super::pins::{self, Pins, PinsError};
 use super::read::{self, Table};
 use super::{redirect, sizes, stop, sys};
@@ -69,6 +70,16 @@ impl Trial {
     /// Loads the program for every port of the configuration, whose interfaces must exist. Every
     /// node is taken as authenticated.
     pub fn new(config: &Config, clock: Clock) -> Result<Self, TrialError> {
+        Self::with_routes(config, clock, false)
+    }
+
+    /// The same, but a router asks the kernel for its routes: those of the network namespace of
+    /// whoever runs it.
+    pub fn routing(config: &Config, clock: Clock) -> Result<Self, TrialError> {
+        Self::with_routes(config, clock, true)
+    }
+
+    fn with_routes(config: &Config, clock: Clock, routes: bool) -> Result<Self, TrialError> {
         let pins = Pins::of(config);
         pins.prepare(&sizes(config))?;
         let number = TRIALS.fetch_add(1, Ordering::Relaxed);
@@ -77,7 +88,7 @@ impl Trial {
         let _ = pins::remove_directory(&directory);
         fs::create_dir(&directory)
             .map_err(|source| PinsError::Io { path: directory.clone(), source })?;
-        let loaded = Self::load(config, clock, &directory);
+        let loaded = Self::load(config, clock, &directory, routes);
         // The maps live on in our descriptors; the pins were only the way to them.
         if let Err(error) = pins::remove_directory(&directory) {
             tracing::warn!(%error, "cannot remove the pins of the trial maps");
@@ -89,6 +100,7 @@ impl Trial {
         config: &Config,
         clock: Clock,
         directory: &std::path::Path,
+        routes: bool,
     ) -> Result<Self, TrialError> {
         let sizes = trial_sizes(config);
         let mut programs = HashMap::new();
@@ -98,7 +110,7 @@ impl Trial {
                 way: config.gateway.way(port),
                 jumbo: false,
                 // Expectations are about rules, and hold while a neighbour is away.
-                routes: false,
+                routes,
                 timeouts: load::timeouts(clock),
                 events_per_tick: 0,
             };
@@ -142,6 +154,18 @@ impl Trial {
     pub fn add_local(&self, address: Addr) -> io::Result<()> {
         // SAFETY: the key is an address, the value four bytes.
         unsafe { sys::map_update(self.maps.local.as_fd(), &address, &1_u32) }
+    }
+
+    /// Says which port and tag each interface stands for, by its index; no other stands for any.
+    pub fn set_interfaces(&self, interfaces: &HashMap<u32, Attachment>) -> io::Result<()> {
+        let places = interfaces.iter().map(|(number, attachment)| (*attachment, *number));
+        // SAFETY: keys and values are those that `Sizes::shapes` gives the maps.
+        unsafe {
+            reconcile(self.maps.interfaces.as_fd(), interfaces)?;
+            reconcile(self.maps.attachments.as_fd(), &places.collect())?;
+        }
+        stop::bump(&self.maps);
+        Ok(())
     }
 
     /// Puts an image in force.

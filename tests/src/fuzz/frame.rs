@@ -8,7 +8,7 @@ use firewall_common::{NodeSlot, PassReason, Port, SubnetworkSlot, Ticks};
 use firewall_policy::explain::{Memory, Sizes};
 use firewall_policy::{Capacity, Image, Policy, Ports, SequentialSlots, Sources, compile, resolve};
 
-use crate::oracle::{Judgement, Level, Mode, Oracle, Standing};
+use crate::oracle::{Exit, Judgement, Level, Mode, Oracle, Standing};
 use crate::packet::hex;
 
 /// What everything is tried under.
@@ -133,8 +133,9 @@ impl Pair<'_> {
         let decided =
             self.memory.decide(frame, Port(port), Way::Bridge { peer: Port(port ^ 1) }, self.now());
         let agrees = match (expected, &decided) {
-            (Judgement::Passes(reason, vlan), Ok(passage)) => {
-                (reason, vlan) == (passage.reason, passage.exit.vlan.0)
+            (Judgement::Passes(reason, exit), Ok(passage)) => {
+                let vlan = passage.exit.vlan.0;
+                (reason, exit) == (passage.reason, Exit::Across { vlan })
             }
             (Judgement::Drops, Err(_)) | (Judgement::Either, _) => true,
             (Judgement::Passes(..), Err(_)) | (Judgement::Drops, Ok(_)) => false,

@@ -100,12 +100,17 @@ impl Handle {
         let name = thread.name().unwrap_or("namespace").to_owned();
         thread::scope(|scope| {
             let inside = thread::Builder::new().name(name).spawn_scoped(scope, || {
-                setns(self.0.as_fd(), CloneFlags::CLONE_NEWNET).expect("enter a namespace");
+                self.enter();
                 work()
             });
             let inside = inside.expect("start a thread");
             inside.join().unwrap_or_else(|panic| resume_unwind(panic))
         })
+    }
+
+    /// Moves the calling thread into this network namespace, for good.
+    pub fn enter(&self) {
+        setns(self.0.as_fd(), CloneFlags::CLONE_NEWNET).expect("enter a namespace");
     }
 
     /// A command whose process will enter this network namespace, and no other one.

@@ -21,24 +21,29 @@ impl Oracle {
         if flow.over <= self.now || flow.proof.epoch != self.epoch {
             return Judgement::Drops;
         }
-        let place = |end: usize| self.who(flow.ports[end], flow.addresses[end]).here();
-        let (Some(beyond), Some(receiver)) = (place(far), place(near)) else {
+        // The flow's ends, as they are seen from where the error goes and where it comes from.
+        let beyond = self.sender(port, flow.addresses[far]).here();
+        let receiver = self.receiver(port, flow.addresses[near]).here();
+        let (Some(beyond), Some(receiver)) = (beyond, receiver) else {
             return Judgement::Drops;
         };
-        if flow.ports[far] != port || self.vlan(beyond.subnetwork) != frame.vlan {
+        if flow.ports[far] != Some(port) || self.vlan(&beyond) != Some(frame.vlan) {
             return Judgement::Drops;
         }
-        let is_router = is_router(&self.policy, beyond.subnetwork, frame.source_mac);
+        let routers = beyond.subnetwork;
+        let is_router =
+            routers.is_some_and(|routers| is_router(&self.policy, routers, frame.source_mac));
         // A router on the way may be nobody that the policy knows.
         let is_on_the_way = is_router || flow.heard[far] == Some(frame.source_mac);
-        let may_report = match self.who(port, error.reporter) {
+        let may_report = match self.sender(port, error.reporter) {
             Who::Here(party) if party.node.is_some() => {
                 self.is_bound(&party, frame) && self.may_speak(&party).is_some()
             }
             Who::Here(party) => self.is_bound(&party, frame) || is_on_the_way,
-            // Not even a router reports in another node's name.
-            Who::Elsewhere(_) => false,
-            Who::Nobody => is_on_the_way,
+            // Not even a router reports in another node's name, or in the gateway's.
+            Who::Elsewhere(party) if party.node.is_some() || party.is_gateway() => false,
+            // It has addresses in more networks than the one it sends from.
+            Who::Elsewhere(_) | Who::Nobody => is_on_the_way,
         };
         let (some_essential, all_essential) = flow.proof.essential;
         let (leased_then, leased_now) = flow.proof.leased;
@@ -49,6 +54,9 @@ impl Oracle {
         if leased_then <= self.now || is_stopped && !all_essential {
             return Judgement::Either;
         }
-        Judgement::Passes(PassReason::Related, self.vlan(receiver.subnetwork))
+        match self.exit(port, frame, flow.addresses[near], &receiver) {
+            Some(exit) => Judgement::Passes(PassReason::Related, exit),
+            None => Judgement::Drops,
+        }
     }
 }

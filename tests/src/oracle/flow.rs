@@ -9,7 +9,7 @@ use firewall_policy::model::Rule;
 use super::party::{Party, Who};
 use super::tcp::{Connection, Fate};
 use super::wire::{Flags, Frame, Packet, Quoted, QuotedTransport, Segment, Transport};
-use super::{Judgement, Level, Oracle};
+use super::{Exit, Judgement, Level, Mode, Oracle};
 
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
@@ -21,8 +21,8 @@ pub(super) struct Flow {
     is_established: bool,
     /// When it is over unless somebody speaks.
     pub(super) over: u64,
-    /// The port behind which each of them lives.
-    pub(super) ports: [u16; 2],
+    /// The port behind which each of them lives; `None` of the gateway itself.
+    pub(super) ports: [Option<u16>; 2],
     pub(super) proof: Proof,
     /// The MACs that frames of each had when it last spoke under this proof.
     pub(super) heard: [Option<[u8; 6]>; 2],
@@ -48,8 +48,8 @@ pub(super) struct Proof {
 /// What the policy says of a packet.
 pub(super) enum Permission {
     Granted {
-        /// The tag of the receiver's subnetwork.
-        vlan: u16,
+        /// The receiver.
+        to: Party,
         essential: (bool, bool),
         leased: u64,
     },
@@ -94,7 +94,10 @@ impl Oracle {
             Transport::Tcp { .. } | Transport::Echo { .. } => return Judgement::Drops,
         };
         let permission = self.permission(port, frame, packet, talk.service(), true);
-        let Permission::Granted { vlan, essential, leased } = permission else {
+        let Permission::Granted { to, essential, leased } = permission else {
+            return Judgement::Drops;
+        };
+        let Some(exit) = self.exit(port, frame, destination, &to) else {
             return Judgement::Drops;
         };
         self.flows.push(Flow {
@@ -103,11 +106,11 @@ impl Oracle {
             talk,
             is_established: false,
             over: self.now + 30,
-            ports: [port, self.mode.way_out(port)],
+            ports: [Some(port), self.port(&to)],
             proof: Proof { epoch: self.epoch, essential, leased: (leased, leased) },
             heard: [Some(frame.source_mac), None],
         });
-        Judgement::Passes(PassReason::Opened, vlan)
+        Judgement::Passes(PassReason::Opened, exit)
     }
 
     /// A packet of a conversation that goes on.
@@ -118,21 +121,27 @@ impl Oracle {
         let from_opener = sender == 0;
         let service = flow.talk.service();
         let permission = self.permission(port, frame, packet, service, from_opener);
-        let way_out = self.mode.way_out(port);
-        let (vlan, proof) = match permission {
-            Permission::Granted { vlan, essential, leased } => {
-                (vlan, Proof { epoch: self.epoch, essential, leased: (leased, leased) })
+        let (to, proof) = match permission {
+            Permission::Granted { to, essential, leased } => {
+                (to, Proof { epoch: self.epoch, essential, leased: (leased, leased) })
             }
             // From the wrong side it says nothing about the conversation.
-            Permission::NoRule if flow.ports[sender] == port => {
+            Permission::NoRule if flow.ports[sender] == Some(port) => {
                 self.flows.remove(place);
                 return Judgement::Drops;
             }
             Permission::NoRule | Permission::Refused => return Judgement::Drops,
         };
         let is_full = self.established() >= self.capacity;
+        let exit = self.exit(port, frame, packet.destination, &to);
+        let (here, there) = (Some(port), self.port(&to));
+        // What the gateway's kernel must send or answer itself is told apart.
+        let reason = match exit {
+            Some(Exit::Kernel) if !to.is_gateway() => PassReason::Kernel,
+            Some(_) | None => PassReason::Established,
+        };
         let flow = &mut self.flows[place];
-        flow.ports = if from_opener { [port, way_out] } else { [way_out, port] };
+        flow.ports = if from_opener { [here, there] } else { [there, here] };
         flow.prove(proof, self.now);
         flow.heard[sender] = Some(frame.source_mac);
         let (talk, answers) = match (flow.talk, packet.transport) {
@@ -142,8 +151,16 @@ impl Oracle {
                         (Talk::Tcp { ports, connection }, connection.is_connected())
                     }
                     Some(Fate::Ends) => {
-                        self.flows.remove(place);
-                        return Judgement::Passes(PassReason::Established, vlan);
+                        let Some(exit) = exit else { return Judgement::Drops };
+                        // The kernel has yet to send it, so that it must be known for a while.
+                        if reason == PassReason::Kernel {
+                            let connection = connection.ended();
+                            flow.talk = Talk::Tcp { ports, connection };
+                            flow.over = self.now + connection.patience();
+                        } else {
+                            self.flows.remove(place);
+                        }
+                        return Judgement::Passes(reason, exit);
                     }
                     None => return Judgement::Drops,
                 }
@@ -154,14 +171,15 @@ impl Oracle {
             }
             (talk, _) => (talk, !from_opener),
         };
-        if answers && !flow.is_established && is_full {
+        let has_room = !answers || flow.is_established || !is_full;
+        let Some(exit) = exit.filter(|_| has_room) else {
             flow.talk = flow.talk.refused(talk);
             return Judgement::Drops;
-        }
+        };
         flow.talk = talk;
         flow.is_established |= answers;
         flow.over = self.now + flow.patience();
-        Judgement::Passes(PassReason::Established, vlan)
+        Judgement::Passes(reason, exit)
     }
 
     /// Whether the policy lets that packet pass, in a conversation that the sender has opened, or
@@ -174,21 +192,24 @@ impl Oracle {
         service: Service,
         from_opener: bool,
     ) -> Permission {
-        let (here, there) = (port, self.mode.way_out(port));
-        let Some(source) = self.who(here, packet.source).here() else { return Permission::Refused };
+        let Some(source) = self.sender(port, packet.source).here() else {
+            return Permission::Refused;
+        };
         // The source must look as it was declared: port, VLAN and MAC.
         if !self.is_bound(&source, frame) {
             return Permission::Refused;
         }
         let Some(leased) = self.may_speak(&source) else { return Permission::Refused };
-        let destination = match self.who(there, packet.destination) {
+        let destination = match self.receiver(port, packet.destination) {
             Who::Here(party) => party,
             // Both live on this side; no rule can be about them.
-            Who::Elsewhere(party) if self.lives_behind(party, here) => return Permission::NoRule,
+            Who::Elsewhere(party) if self.port(&party) == Some(port) => return Permission::NoRule,
             Who::Elsewhere(_) | Who::Nobody => return Permission::Refused,
         };
-        // The destination's MAC is one that its own frames would carry.
-        if !destination.carries(&self.policy, frame.destination_mac) {
+        // On a bridge, the destination's MAC is one that its own frames would carry.
+        if matches!(self.mode, Mode::Bridge)
+            && !destination.carries(&self.policy, frame.destination_mac)
+        {
             return Permission::Refused;
         }
         let Some(other) = self.may_speak(&destination) else { return Permission::Refused };
@@ -206,12 +227,8 @@ impl Oracle {
         }
         let all = essential.iter().all(|essential| *essential);
         let some = essential.contains(&true);
-        let vlan = self.vlan(destination.subnetwork);
-        Permission::Granted { vlan, essential: (some, all), leased: leased.min(other) }
-    }
-
-    fn lives_behind(&self, party: Party, port: u16) -> bool {
-        self.policy.subnetworks()[party.subnetwork].port.0 == port
+        let leased = leased.min(other);
+        Permission::Granted { to: destination, essential: (some, all), leased }
     }
 }
 

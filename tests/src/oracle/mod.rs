@@ -7,10 +7,12 @@ mod error;
 mod flow;
 mod neighbour;
 mod party;
+mod route;
 mod tcp;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use firewall_common::PassReason;
 use firewall_policy::Policy;
@@ -18,26 +20,24 @@ use firewall_policy::Policy;
 use self::flow::Flow;
 use self::neighbour::Question;
 use self::party::{Party, Who};
+pub use self::route::{Port, Route, Surroundings};
 use self::wire::{Content, Frame};
 
 /// How the gateway stands between its ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Mode {
     /// What comes in on one port of a pair leaves by the other.
     Bridge,
+    /// What comes in anywhere leaves by where its receiver lives, as the kernel's routes say.
+    Router(Surroundings),
 }
 
 impl Mode {
-    const fn way_out(self, port: u16) -> u16 {
-        match self {
-            Self::Bridge => port ^ 1,
-        }
-    }
-
-    /// Flows of different pairs have nothing to do with each other.
-    const fn pair(self, port: u16) -> u16 {
+    /// Flows of different pairs have nothing to do with each other. A router knows every address once.
+    const fn pair(&self, port: u16) -> u16 {
         match self {
             Self::Bridge => port / 2,
+            Self::Router(_) => 0,
         }
     }
 }
@@ -70,12 +70,33 @@ pub struct Standing {
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It passes, for that reason, and leaves with that tag.
-    Passes(PassReason, u16),
+    /// It passes, for that reason, and leaves like that.
+    Passes(PassReason, Exit),
     /// It does not, whatever the reason.
     Drops,
     /// The promises leave it open.
     Either,
+}
+
+/// How a frame leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By the other port of the pair, as it came but for its tag.
+    Across {
+        /// The tag of the receiver's subnetwork.
+        vlan: u16,
+    },
+    /// From the gateway's MAC to the next hop's, with one hop less.
+    Forwarded {
+        /// The tag of the receiver's subnetwork.
+        vlan: u16,
+        /// The MAC of the port that it leaves by.
+        source: [u8; 6],
+        /// The MAC of the next hop.
+        destination: [u8; 6],
+    },
+    /// To the gateway's own kernel, as it came.
+    Kernel,
 }
 
 /// See the [module](self).
@@ -134,6 +155,12 @@ impl Oracle {
         *end = until.max(*end);
     }
 
+    /// The kernel's routes, interfaces or neighbours change. A bridge has none.
+    pub fn surround(&mut self, surroundings: Surroundings) {
+        self.mode = Mode::Router(surroundings);
+        self.epoch += 1;
+    }
+
     /// Time passes.
     pub fn wait(&mut self, seconds: u64) {
         self.now += seconds;
@@ -156,6 +183,10 @@ impl Oracle {
             return Judgement::Drops;
         }
         let Some(frame) = wire::read(frame) else { return Judgement::Drops };
+        let is_message = matches!(frame.content, Content::Neighbour(_));
+        if !is_message && !self.is_for_us(port, &frame) {
+            return Judgement::Drops;
+        }
         match &frame.content {
             Content::Neighbour(message) => self.message(port, &frame, message),
             Content::Error(error) => self.error(port, &frame, error),
@@ -163,15 +194,41 @@ impl Oracle {
         }
     }
 
-    /// Who has an address, seen from where its frames would come in.
-    fn who(&self, port: u16, address: std::net::IpAddr) -> Who {
-        Who::is_at(&self.policy, port, address)
+    /// Of a router, packets for other MACs are none of its business.
+    fn is_for_us(&self, port: u16, frame: &Frame) -> bool {
+        match &self.mode {
+            Mode::Bridge => true,
+            Mode::Router(surroundings) => {
+                surroundings.ports[usize::from(port)].mac == frame.destination_mac
+            }
+        }
+    }
+
+    /// Who has an address that frames come from, seen from the port that they come in on.
+    fn sender(&self, port: u16, address: IpAddr) -> Who {
+        match &self.mode {
+            Mode::Bridge => Who::is_behind(&self.policy, port, address),
+            Mode::Router(surroundings) => {
+                let who = Who::is_anywhere(&self.policy, surroundings, address);
+                match who {
+                    Who::Here(party) if self.port(&party) != Some(port) => Who::Elsewhere(party),
+                    Who::Here(_) | Who::Elsewhere(_) | Who::Nobody => who,
+                }
+            }
+        }
+    }
+
+    /// Who has an address that a frame is sent to which came in on that port.
+    fn receiver(&self, port: u16, address: IpAddr) -> Who {
+        match &self.mode {
+            Mode::Bridge => Who::is_behind(&self.policy, port ^ 1, address),
+            Mode::Router(surroundings) => Who::is_anywhere(&self.policy, surroundings, address),
+        }
     }
 
     /// Whether a frame looks as the frames of that party must: VLAN and MAC, as declared.
     fn is_bound(&self, party: &Party, frame: &Frame) -> bool {
-        let subnetwork = &self.policy.subnetworks()[party.subnetwork];
-        subnetwork.vlan.0 == frame.vlan && party.carries(&self.policy, frame.source_mac)
+        self.vlan(party) == Some(frame.vlan) && party.carries(&self.policy, frame.source_mac)
     }
 
     /// Until when it may speak; `None` if it may not.
@@ -188,17 +245,23 @@ impl Oracle {
         end.filter(|end| *end > self.now)
     }
 
-    /// How far what is between these two subnetworks is stopped.
-    fn level(&self, one: usize, other: usize) -> Level {
-        let local = |subnetwork: usize| {
-            let name = &self.policy.subnetworks()[subnetwork].name;
-            self.standing.subnetworks.get(&**name).copied().unwrap_or_default()
+    /// How far what is between these two is stopped. The gateway itself is in no subnetwork.
+    fn level(&self, one: Option<usize>, other: Option<usize>) -> Level {
+        let local = |subnetwork: Option<usize>| {
+            let name = subnetwork.map(|subnetwork| &*self.policy.subnetworks()[subnetwork].name);
+            name.and_then(|name| self.standing.subnetworks.get(name)).copied().unwrap_or_default()
         };
         self.standing.stop.max(local(one)).max(local(other))
     }
 
-    fn vlan(&self, subnetwork: usize) -> u16 {
-        self.policy.subnetworks()[subnetwork].vlan.0
+    /// The tag that its frames carry; `None` of the gateway itself.
+    fn vlan(&self, party: &Party) -> Option<u16> {
+        Some(self.policy.subnetworks()[party.subnetwork?].vlan.0)
+    }
+
+    /// The port it lives behind; `None` of the gateway itself.
+    fn port(&self, party: &Party) -> Option<u16> {
+        Some(self.policy.subnetworks()[party.subnetwork?].port.0)
     }
 }
 

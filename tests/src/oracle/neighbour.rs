@@ -7,7 +7,7 @@ use firewall_common::PassReason;
 
 use super::party::{Party, Who, is_router};
 use super::wire::{Frame, Message};
-use super::{Judgement, Oracle};
+use super::{Exit, Judgement, Level, Mode, Oracle, Surroundings};
 
 /// Who wants to know where an address is, until when.
 #[derive(Clone, Copy, Debug)]
@@ -28,21 +28,22 @@ enum End {
 
 impl Oracle {
     pub(super) fn message(&mut self, port: u16, frame: &Frame, message: &Message) -> Judgement {
-        let Some((from, to)) = self.ends(port, frame, message) else { return Judgement::Drops };
-        let speak = [&from, &to].into_iter().all(|end| match end {
-            End::Party(party) => self.may_speak(party).is_some(),
-            End::Routers(_) => true,
-        });
-        if !speak || !self.connects(&from, &to) {
-            return Judgement::Drops;
-        }
+        let exit = match &self.mode {
+            Mode::Bridge => self.between(port, frame, message),
+            Mode::Router(surroundings) => {
+                self.beside(surroundings, port, frame, message).then_some(Exit::Kernel)
+            }
+        };
+        let Some(exit) = exit else { return Judgement::Drops };
         let Message { asks, sender, target } = *message;
         let (pair, now) = (self.mode.pair(port), self.now);
         let (asker, wanted) = if asks { (sender, target) } else { (target, sender) };
         let is_it = |question: &Question| {
             (question.pair, question.asker, question.target) == (pair, asker, wanted)
         };
-        if asks {
+        if sender == target {
+            // Nobody answers who says where he is himself.
+        } else if asks {
             self.questions.retain(|question| !is_it(question));
             let (mac, over) = (frame.source_mac, now + 30);
             self.questions.push(Question { pair, asker, mac, target: wanted, over });
@@ -56,17 +57,57 @@ impl Oracle {
         }
         let reason =
             if sender.is_ipv4() { PassReason::Arp } else { PassReason::NeighbourDiscovery };
-        Judgement::Passes(reason, self.vlan(to.subnetwork()))
+        Judgement::Passes(reason, exit)
+    }
+
+    /// A router's neighbours speak with itself, without a rule: its subnetworks' nodes, and their
+    /// routers, whose addresses need not be known. Short of a hard stop nothing holds that back.
+    fn beside(
+        &self,
+        surroundings: &Surroundings,
+        port: u16,
+        frame: &Frame,
+        message: &Message,
+    ) -> bool {
+        let Message { sender, target, .. } = *message;
+        let speaker = match self.sender(port, sender) {
+            Who::Here(party) => self.is_bound(&party, frame).then_some(party),
+            Who::Elsewhere(_) => None,
+            Who::Nobody => {
+                let router = self.policy.subnetworks().iter().position(|subnetwork| {
+                    subnetwork.port.0 == port
+                        && subnetwork.vlan.0 == frame.vlan
+                        && subnetwork.routers.iter().any(|mac| mac.0 == frame.source_mac)
+                });
+                router.map(|router| Party { node: None, subnetwork: Some(router) })
+            }
+        };
+        let is_for_gateway = target == sender || surroundings.own.contains(&target);
+        speaker.is_some_and(|speaker| {
+            let level = self.level(speaker.subnetwork, None);
+            level < Level::Hard && self.may_speak(&speaker).is_some()
+        }) && is_for_gateway
+    }
+
+    /// What a bridge passes on between two that some rule connects, and how.
+    fn between(&self, port: u16, frame: &Frame, message: &Message) -> Option<Exit> {
+        let (from, to) = self.ends(port, frame, message)?;
+        let speak = [&from, &to].into_iter().all(|end| match end {
+            End::Party(party) => self.may_speak(party).is_some(),
+            End::Routers(_) => true,
+        });
+        let vlan = self.policy.subnetworks()[to.subnetwork()?].vlan.0;
+        (speak && self.connects(&from, &to)).then_some(Exit::Across { vlan })
     }
 
     /// Who speaks to whom. A sender that is known must be who it says.
     fn ends(&self, port: u16, frame: &Frame, message: &Message) -> Option<(End, End)> {
-        let there = self.mode.way_out(port);
+        let there = port ^ 1;
         let Message { sender, target, .. } = *message;
         if sender == target {
             return None;
         }
-        match (self.who(port, sender), self.who(there, target)) {
+        match (self.sender(port, sender), self.receiver(port, target)) {
             (Who::Here(from), Who::Here(to)) => {
                 self.is_bound(&from, frame).then_some((End::Party(from), End::Party(to)))
             }
@@ -94,16 +135,17 @@ impl Oracle {
     fn router_of(&self, party: &Party) -> Option<usize> {
         let subnetworks = self.policy.subnetworks();
         let port = |subnetwork: usize| subnetworks[subnetwork].port;
+        let own = party.subnetwork?;
         let mut connected = (0..subnetworks.len()).filter(|&other| {
             !subnetworks[other].routers.is_empty()
-                && port(other) != port(party.subnetwork)
+                && port(other) != port(own)
                 && self.policy.rules().iter().any(|rule| {
                     let is_end = |ends: &[firewall_policy::model::Selector], wanted| {
                         ends.iter().any(|end| {
                             self.policy.subnetwork_of(end).is_some_and(|id| id.index() == wanted)
                         })
                     };
-                    let (one, two) = (party.subnetwork, other);
+                    let (one, two) = (own, other);
                     is_end(&rule.from, one) && is_end(&rule.to, two)
                         || is_end(&rule.from, two) && is_end(&rule.to, one)
                 })
@@ -133,10 +175,10 @@ impl Oracle {
 }
 
 impl End {
-    const fn subnetwork(&self) -> usize {
+    const fn subnetwork(&self) -> Option<usize> {
         match self {
             Self::Party(party) => party.subnetwork,
-            Self::Routers(subnetwork) => *subnetwork,
+            Self::Routers(subnetwork) => Some(*subnetwork),
         }
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Connection {
     other_syn: Option<u16>,
     /// There was a reset that its receiver need not believe (RFC 5961, 3).
     is_doubted: bool,
+    /// There was one that ends it, which the gateway's kernel has yet to send.
+    is_reset: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +69,7 @@ impl Connection {
             challenged: None,
             other_syn: None,
             is_doubted: false,
+            is_reset: false,
         }
     }
 
@@ -210,9 +213,22 @@ impl Connection {
         self.other_syn == Some(kept(acknowledged.wrapping_sub(1)))
     }
 
-    /// There was no room for it: it stays where it was, but what was sent was sent.
+    /// There was no room for it, or no way: it stays where it was, but what was sent was sent. The
+    /// opener may also reset where the window of an answer ends that had no way back; harmless, and
+    /// not promised: the program keeps the place of a challenge there.
     pub(super) fn refused(self, next: Self) -> Self {
-        Self { ends: next.ends, ..self }
+        let is_answer = self.stage == Stage::Asked && next.stage == Stage::Answered;
+        let challenged = if is_answer { Some(next.ends[RESPONDER].limit) } else { next.challenged };
+        Self { ends: next.ends, challenged, ..self }
+    }
+
+    /// It was reset; what is still on its way is that of a closed one, the reset itself included.
+    pub(super) fn ended(self) -> Self {
+        let mut ended = Self { stage: Stage::Connected, finished: [true; 2], ..self };
+        if self.stage == Stage::Asked {
+            ended.ends[RESPONDER].limit = self.challenged.unwrap_or(self.ends[OPENER].next);
+        }
+        Self { is_reset: true, ..ended }
     }
 
     const fn is_closed(self) -> bool {
@@ -220,7 +236,7 @@ impl Connection {
     }
 
     pub(super) const fn is_connected(self) -> bool {
-        matches!(self.stage, Stage::Connected)
+        matches!(self.stage, Stage::Connected) && !self.is_reset
     }
 
     /// How many seconds it may be silent.

@@ -7,6 +7,10 @@ pub(super) struct Frame {
     pub(super) destination_mac: [u8; 6],
     /// 0 if it has no tag.
     pub(super) vlan: u16,
+    /// How many hops the packet may still go; 0 if it is none.
+    pub(super) hops: u8,
+    /// The packet's length, in bytes.
+    pub(super) length: usize,
     pub(super) content: Content,
 }
 
@@ -115,18 +119,18 @@ pub(super) fn read(bytes: &[u8]) -> Option<Frame> {
         kind => (0, kind, bytes.get(14..)?),
     };
     let macs = Macs { source: source_mac, destination: destination_mac };
-    let (content, end) = match kind {
-        0x0806 => (Content::Neighbour(arp(packet, macs)?), 28),
-        0x0800 => four(packet, macs)?,
-        0x86dd => six(packet, macs)?,
+    let ((content, length), hops) = match kind {
+        0x0806 => ((Content::Neighbour(arp(packet, macs)?), 28), 0),
+        0x0800 => (four(packet, macs)?, packet[8]),
+        0x86dd => (six(packet, macs)?, packet[7]),
         _ => return None,
     };
     // Only the shortest frames are padded: 60 bytes, and a tag.
-    let is_padded = packet.len() > end;
+    let is_padded = packet.len() > length;
     if is_padded && bytes.len() > 64 {
         return None;
     }
-    Some(Frame { source_mac, destination_mac, vlan, content })
+    Some(Frame { source_mac, destination_mac, vlan, hops, length, content })
 }
 
 #[derive(Clone, Copy)]

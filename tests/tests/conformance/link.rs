@@ -101,5 +101,5 @@ fn typed(way: &Way, link: Eth, ethertype: u16) -> Packet {
 }
 
 fn from(way: &Way, mac: Mac) -> Packet {
-    way.tagged(eth(mac, way.to.mac)) / way.v4() / way.syn()
+    way.tagged(eth(mac, way.beside().mac)) / way.v4() / way.syn()
 }

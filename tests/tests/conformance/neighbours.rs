@@ -15,7 +15,7 @@ pub(crate) const FIXTURES: &[Fixture] = &[
         all("arp_spoof", [of(w.from.neighbour_mac), of(Mac::ZERO), of(Mac::BROADCAST)])
     }),
     fixture(12, "gratuitous, for another's address", |w| {
-        let (mac, theirs) = (w.from.mac, w.to.v4);
+        let (mac, theirs) = (w.from.mac, w.beside().v4);
         let own = arp_request(mac, w.from.neighbour4, w.from.neighbour4);
         let reply = arp_reply(mac, theirs, Mac::BROADCAST, theirs);
         all(
@@ -25,16 +25,17 @@ pub(crate) const FIXTURES: &[Fixture] = &[
         )
     }),
     fixture(12, "an answer to all", |w| {
-        let reply = arp_reply(w.from.mac, w.from.v4, Mac::BROADCAST, w.to.v4);
+        let reply = arp_reply(w.from.mac, w.from.v4, Mac::BROADCAST, w.beside().v4);
         told("arp_spoof", to_all(w) / reply)
     }),
     fixture(12, "an answer for another (proxy)", |w| {
         let turned = w.turned();
-        let proxy = arp_reply(turned.from.mac, turned.from.neighbour4, w.from.mac, w.from.v4);
+        let Beside { mac, v4, .. } = turned.beside();
+        let proxy = arp_reply(turned.from.mac, turned.from.neighbour4, mac, v4);
         vec![forth("arp", asks(w)), back("arp_spoof", turned.link() / proxy)]
     }),
     fixture(12, "a question in another's name", |w| {
-        let of = |source: &'static str| to_all(w) / arp_request(w.from.mac, source, w.to.v4);
+        let of = |source: &'static str| to_all(w) / arp_request(w.from.mac, source, w.beside().v4);
         all("arp_spoof", [of(w.from.neighbour4), of(w.to.neighbour4)])
     }),
     fixture(12, "wrong hardware, protocol, lengths, operation", |w| {
@@ -61,14 +62,15 @@ pub(crate) const FIXTURES: &[Fixture] = &[
     }),
     fixture(13, "an advertisement of another's address", |w| {
         let of = |address: &'static str| advertises(w, address);
-        all("nd_spoof", [of(w.from.neighbour6), of(w.to.v6)])
+        all("nd_spoof", [of(w.from.neighbour6), of(w.beside().v6)])
     }),
     fixture(13, "another's MAC in the option", |w| {
         told("nd_spoof", solicits(w, Some(w.from.neighbour_mac)))
     }),
     fixture(13, "a solicitation in another's name", |w| {
-        let (mac, group) = solicited(w.to.v6);
-        let message = neighbour_solicitation(w.to.v6).source_link(w.from.mac);
+        let target = w.beside().v6;
+        let (mac, group) = solicited(target);
+        let message = neighbour_solicitation(target).source_link(w.from.mac);
         let header = ipv6(w.from.neighbour6, group).hop_limit(255);
         told("nd_spoof", w.tagged(eth(w.from.mac, mac)) / header / message)
     }),
@@ -82,15 +84,18 @@ pub(crate) const FIXTURES: &[Fixture] = &[
         told("nd_spoof", direct(w, redirect(w.from.v6, w.from.neighbour6)))
     }),
     fixture(13, "a hop limit that a router has touched", |w| {
-        let of = |hops: u8| w.link() / w.v6().hop_limit(hops) / neighbour_solicitation(w.to.v6);
+        let target = w.beside().v6;
+        let header = |hops: u8| ipv6(w.from.v6, target).hop_limit(hops);
+        let of = |hops: u8| w.link() / header(hops) / neighbour_solicitation(target);
         all("nd_spoof", [254, 64, 1].map(of))
     }),
     fixture(13, "an option of length 0", |w| {
-        let option = neighbour_solicitation(w.to.v6).option_of_length(1, 0, w.from.mac.octets());
+        let option =
+            neighbour_solicitation(w.beside().v6).option_of_length(1, 0, w.from.mac.octets());
         told("nd_spoof", direct(w, option))
     }),
     fixture(13, "options beyond the link-layer address", |w| {
-        let ask = || neighbour_solicitation(w.to.v6);
+        let ask = || neighbour_solicitation(w.beside().v6);
         let two = ask().source_link(w.from.mac).source_link(w.from.mac);
         all("nd_spoof", [direct(w, ask().option(14, [0; 6])), direct(w, two)])
     }),
@@ -135,12 +140,50 @@ pub(crate) const FIXTURES: &[Fixture] = &[
     }),
 ];
 
+/// What there is to say of a router only.
+pub(crate) const OF_A_ROUTER: &[Fixture] = &[
+    fixture(4, "the gateway's own source", |w| {
+        let frames = [w.from.gate, w.to.gate].map(|Beside { v4, v6, .. }| {
+            let four = w.link() / ipv4(v4, w.to.v4) / w.syn();
+            [four, w.link() / ipv6(v6, w.to.v6) / w.syn()]
+        });
+        all("binding_port", frames.into_iter().flatten())
+    }),
+    fixture(12, "a question for the other side", |w| {
+        told("arp_target", to_all(w) / arp_request(w.from.mac, w.from.v4, w.to.v4))
+    }),
+    fixture(12, "a message in the gateway's name", |w| {
+        let asks = arp_request(w.from.mac, w.from.gate.v4, w.from.v4);
+        let answers = arp_reply(w.from.mac, w.from.gate.v4, w.beside().mac, w.to.gate.v4);
+        all("arp_spoof", [to_all(w) / asks, w.link() / answers])
+    }),
+    fixture(13, "a question for the other side", |w| {
+        let (mac, group) = solicited(w.to.v6);
+        let message = neighbour_solicitation(w.to.v6).source_link(w.from.mac);
+        let link = w.tagged(eth(w.from.mac, mac));
+        told("nd_spoof", link / ipv6(w.from.v6, group).hop_limit(255) / message)
+    }),
+    fixture(14, "an error in the gateway's name", |w| {
+        let (turned, [v4, v6]) = (w.turned(), w.opening());
+        let Beside { v4: own4, v6: own6, .. } = turned.from.gate;
+        let answer = tcp(104, w.client()).syn().ack().ack_number(1);
+        vec![
+            forth("opened", v4.clone()),
+            forth("opened", v6.clone()),
+            back("established", turned.link() / turned.v4() / answer.clone()),
+            back("established", turned.link() / turned.v6() / answer),
+            back("binding_port", turned.link() / ipv4(own4, w.from.v4) / icmp_unreachable(&v4)),
+            back("binding_port", turned.link() / ipv6(own6, w.from.v6) / icmp_unreachable(&v6)),
+        ]
+    }),
+];
+
 fn to_all(way: &Way) -> Packet {
     way.tagged(eth(way.from.mac, Mac::BROADCAST))
 }
 
 fn request(way: &Way) -> Arp {
-    arp_request(way.from.mac, way.from.v4, way.to.v4)
+    arp_request(way.from.mac, way.from.v4, way.beside().v4)
 }
 
 fn asks(way: &Way) -> Packet {
@@ -148,7 +191,8 @@ fn asks(way: &Way) -> Packet {
 }
 
 fn answers(way: &Way) -> Packet {
-    way.link() / arp_reply(way.from.mac, way.from.v4, way.to.mac, way.to.v4)
+    let Beside { mac, v4, .. } = way.beside();
+    way.link() / arp_reply(way.from.mac, way.from.v4, mac, v4)
 }
 
 /// The group of an address, and its MAC.
@@ -160,8 +204,9 @@ fn solicited(target: &str) -> (Mac, Ipv6Addr) {
 }
 
 fn solicits(way: &Way, option: Option<Mac>) -> Packet {
-    let (mac, group) = solicited(way.to.v6);
-    let message = neighbour_solicitation(way.to.v6).source_link(option.unwrap_or(way.from.mac));
+    let target = way.beside().v6;
+    let (mac, group) = solicited(target);
+    let message = neighbour_solicitation(target).source_link(option.unwrap_or(way.from.mac));
     way.tagged(eth(way.from.mac, mac)) / ipv6(way.from.v6, group).hop_limit(255) / message
 }
 
@@ -170,5 +215,5 @@ fn advertises(way: &Way, address: &str) -> Packet {
 }
 
 fn direct(way: &Way, message: Icmp) -> Packet {
-    way.link() / way.v6().hop_limit(255) / message
+    way.link() / ipv6(way.from.v6, way.beside().v6).hop_limit(255) / message
 }

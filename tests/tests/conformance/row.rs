@@ -6,6 +6,7 @@ pub(crate) use firewall_tests::packet::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Bridge,
+    Router,
 }
 
 /// Two nodes that may ask each other, so that nothing but what a row does to a frame keeps it from
@@ -63,9 +64,19 @@ pub(crate) struct End {
     pub(crate) neighbour_mac: Mac,
     pub(crate) neighbour4: &'static str,
     pub(crate) neighbour6: &'static str,
+    /// What a router calls itself on that side.
+    pub(crate) gate: Beside,
 }
 
-const WARD: End = End {
+/// Whom frames of an end are addressed to: of a bridge, the other end; of a router, itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beside {
+    pub(crate) mac: Mac,
+    pub(crate) v4: &'static str,
+    pub(crate) v6: &'static str,
+}
+
+pub(crate) const WARD: End = End {
     mac: Mac([2, 0, 0, 0, 1, 1]),
     v4: "10.20.0.11",
     v6: "fd00:20::11",
@@ -74,9 +85,10 @@ const WARD: End = End {
     neighbour_mac: Mac([2, 0, 0, 0, 1, 2]),
     neighbour4: "10.20.0.12",
     neighbour6: "fd00:20::12",
+    gate: Beside { mac: Mac([2, 0, 0, 0, 0, 1]), v4: "10.20.0.1", v6: "fd00:20::1" },
 };
 
-const HOSPITAL: End = End {
+pub(crate) const HOSPITAL: End = End {
     mac: Mac([2, 0, 0, 0, 2, 1]),
     v4: "10.0.5.20",
     v6: "fd00:1::20",
@@ -85,37 +97,44 @@ const HOSPITAL: End = End {
     neighbour_mac: Mac([2, 0, 0, 0, 2, 2]),
     neighbour4: "10.0.5.30",
     neighbour6: "fd00:1::30",
+    gate: Beside { mac: Mac([2, 0, 0, 0, 0, 2]), v4: "10.0.5.1", v6: "fd00:1::1" },
 };
 
 /// A direction through the gateway, and a number that no other run of a row has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Way {
+    pub(crate) mode: Mode,
     pub(crate) from: End,
     pub(crate) to: End,
+    pub(crate) is_out: bool,
     pub(crate) number: u16,
 }
 
 impl Way {
-    pub(crate) const fn out(number: u16) -> Self {
-        Self { from: WARD, to: HOSPITAL, number }
-    }
-
-    pub(crate) const fn back(number: u16) -> Self {
-        Self { from: HOSPITAL, to: WARD, number }
-    }
-
-    pub(crate) const fn is_out(&self) -> bool {
-        self.from.vlan != 0
+    /// From the ward to the hospital.
+    pub(crate) const fn out(mode: Mode, ward: End, number: u16) -> Self {
+        Self { mode, from: ward, to: HOSPITAL, is_out: true, number }
     }
 
     /// The other way.
     pub(crate) const fn turned(self) -> Self {
-        Self { from: self.to, to: self.from, ..self }
+        Self { from: self.to, to: self.from, is_out: !self.is_out, ..self }
+    }
+
+    /// Whom its frames are addressed to.
+    pub(crate) const fn beside(&self) -> Beside {
+        match self.mode {
+            Mode::Bridge => {
+                let End { mac, v4, v6, .. } = self.to;
+                Beside { mac, v4, v6 }
+            }
+            Mode::Router => self.from.gate,
+        }
     }
 
     /// Its Ethernet header, without a tag.
     pub(crate) fn bare(&self) -> Eth {
-        eth(self.from.mac, self.to.mac)
+        eth(self.from.mac, self.beside().mac)
     }
 
     /// Its Ethernet header and tag.

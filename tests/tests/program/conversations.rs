@@ -3,17 +3,19 @@
 
 use firewall_common::{PassReason, Port, Ticks, Verdict};
 use firewall_policy::{Capacity, Image, Policy, SequentialSlots, compile};
-use firewall_tests::oracle::{Judgement, Level, Mode, Oracle, Standing};
+use firewall_tests::oracle::{Exit, Judgement, Level, Mode, Oracle, Standing};
 use firewall_tests::packet::hex;
+use firewall_tests::runner::action;
 
-use crate::fixture::retagged;
-use crate::gateway::Gateway;
+use crate::fixture::{forwarded, retagged};
+use crate::gateway::{Gateway, Ran};
 use crate::mutate::mutate;
 use crate::play::Play;
-use crate::policies::policy;
+use crate::policies::{policy, routed};
 use crate::random::{Random, Tally, is_thorough, sessions};
 use crate::stateless::stop;
-use crate::talk::Sent;
+use crate::talk::{Sent, Talk};
+use crate::{router, routes};
 
 /// So few that there is no room for another now and then.
 const FLOWS: u32 = 6;
@@ -23,25 +25,41 @@ const SESSION: usize = 400;
 #[test]
 fn every_frame_of_a_conversation_passes_if_and_only_if_it_was_promised() {
     let start = || Gateway::with_flows(FLOWS);
-    let tally = sessions("the oracle, conversations", SESSION, start, |gateway, seed, tally| {
-        session(gateway, seed, tally);
-    });
-    let told = |reason: &PassReason| tally.told.get(reason.name()).copied().unwrap_or_default();
+    let tally = sessions("the oracle, a bridge's conversations", SESSION, start, session);
     // A bridge leaves nothing to the kernel.
-    let reasons = PassReason::ALL.iter().filter(|reason| **reason != PassReason::Kernel);
-    let rare = reasons.filter(|reason| told(reason) < tally.frames / 500);
-    assert!(!is_thorough() || rare.count() == 0, "the frames are not varied enough");
+    assert_varied(&tally, |reason| reason != PassReason::Kernel);
 }
 
-/// Whether the program did what was promised, the tag on the way out included.
-pub(crate) fn agree(expected: Judgement, verdict: Verdict, frame: &[u8], output: &[u8]) -> bool {
-    match expected {
-        Judgement::Passes(reason, vlan) => {
-            verdict == Verdict::Pass(reason) && output == retagged(frame, vlan)
+#[test]
+fn every_frame_of_a_conversation_passes_a_router_if_and_only_if_it_was_promised() {
+    let start = || routes::gateway(FLOWS);
+    let tally = sessions("the oracle, a router's conversations", SESSION, start, session);
+    assert_varied(&tally, |_| true);
+}
+
+fn assert_varied(tally: &Tally, wanted: impl Fn(PassReason) -> bool) {
+    let told = |reason: PassReason| tally.told.get(reason.name()).copied().unwrap_or_default();
+    let reasons = PassReason::ALL.iter().copied().filter(|reason| wanted(*reason));
+    let rare: Vec<_> = reasons.filter(|reason| told(*reason) < tally.frames / 500).collect();
+    assert!(!is_thorough() || rare.is_empty(), "the frames are not varied enough: {rare:?}");
+}
+
+/// Whether the program did what was promised, what leaves included.
+pub(crate) fn agree(expected: Judgement, ran: &Ran, frame: &[u8]) -> bool {
+    let Ran { verdict, action, output } = ran;
+    let (reason, exit) = match expected {
+        Judgement::Passes(reason, exit) => (reason, exit),
+        Judgement::Drops => return matches!(verdict, Verdict::Drop(_)),
+        Judgement::Either => return true,
+    };
+    let left = match exit {
+        Exit::Across { vlan } => (action::REDIRECT, retagged(frame, vlan)),
+        Exit::Forwarded { vlan, source, destination } => {
+            (action::REDIRECT, forwarded(frame, [source, destination], vlan))
         }
-        Judgement::Drops => matches!(verdict, Verdict::Drop(_)),
-        Judgement::Either => true,
-    }
+        Exit::Kernel => (action::PASS, frame.to_vec()),
+    };
+    *verdict == Verdict::Pass(reason) && (*action, output) == (left.0, &left.1)
 }
 
 /// The program, and what it must agree with.
@@ -50,36 +68,52 @@ struct Pair<'g> {
     oracle: Oracle,
     images: Vec<Image>,
     policies: Vec<Policy>,
+    /// The one in force.
+    current: usize,
     waits: u32,
 }
 
-fn session(gateway: &Gateway, seed: u64, tally: &mut Tally) {
+fn session(gateway: &mut Gateway, seed: u64, tally: &mut Tally) {
+    let gateway = &*gateway;
     let random = &mut Random::new(seed ^ 0x7a1c);
-    let policies: Vec<_> = (0..2).map(|_| policy(random)).collect();
+    let any_policy = if gateway.is_routing() { routed } else { policy };
+    let policies: Vec<_> = (0..2).map(|_| any_policy(random)).collect();
     let mut slots = SequentialSlots::new();
     let mut compiled = |policy: &Policy, seed: u64| {
         compile(policy, &mut slots, seed, &Capacity::default()).unwrap()
     };
     let images: Vec<_> = policies.iter().map(|policy| compiled(policy, random.word())).collect();
     gateway.reset(&images[0]);
-    let oracle = Oracle::new(Mode::Bridge, &policies[0], Standing::default(), FLOWS as usize);
-    let mut pair = Pair { gateway, oracle, images, policies, waits: 0 };
+    let mode = mode(random, gateway, &policies[0]);
+    let oracle = Oracle::new(mode, &policies[0], Standing::default(), FLOWS as usize);
+    let mut pair = Pair { gateway, oracle, images, policies, current: 0, waits: 0 };
     for place in 0..pair.policies[0].nodes().len() {
         if !random.once_in(4) {
             pair.grant(0, place, 100_005);
         }
     }
-    let mut plays: Vec<_> = (0..6).map(|_| Play::any(random, &pair.policies[0])).collect();
+    let play = |random: &mut Random, policy: &Policy| {
+        let mut talk = Talk::any(random, policy);
+        if gateway.is_routing() {
+            router::turn(random, &mut talk);
+        }
+        Play::of(random, policy, talk)
+    };
+    let mut plays: Vec<_> = (0..6).map(|_| play(random, &pair.policies[0])).collect();
     for _ in 0..SESSION {
         if random.once_in(40) {
             pair.act(random);
         }
-        let play = random.below(plays.len());
-        if plays[play].is_over() || random.once_in(60) {
-            let policy = random.pick(&pair.policies);
-            plays[play] = Play::any(random, policy);
+        let place = random.below(plays.len());
+        if plays[place].is_over() || random.once_in(60) {
+            // Now and then of another policy than the one in force.
+            let other = random.once_in(4).then(|| random.below(pair.policies.len()));
+            plays[place] = play(random, &pair.policies[other.unwrap_or(pair.current)]);
         }
-        let mut sent = plays[play].next(random);
+        let mut sent = plays[place].next(random);
+        if gateway.is_routing() {
+            router::address(random, &mut sent.1, routes::mac(sent.0));
+        }
         if random.once_in(8) {
             mutate(random, &mut sent);
         }
@@ -89,27 +123,44 @@ fn session(gateway: &Gateway, seed: u64, tally: &mut Tally) {
     gateway.settle();
 }
 
+/// How it stands, under the first policy.
+pub(crate) fn mode(random: &mut Random, gateway: &Gateway, policy: &Policy) -> Mode {
+    if !gateway.is_routing() {
+        return Mode::Bridge;
+    }
+    let surroundings = routes::surroundings(random, policy);
+    routes::impose(gateway, &surroundings);
+    Mode::Router(surroundings)
+}
+
 impl Pair<'_> {
     fn send(&mut self, seed: u64, (port, frame): &Sent, tally: &mut Tally) {
         let expected = self.oracle.judge(*port, frame);
-        let (verdict, output) = self.gateway.run(Port(*port), frame);
+        let ran = self.gateway.ran(Port(*port), frame);
         assert!(
-            agree(expected, verdict, frame, &output),
-            "seed {seed}, {verdict:?} on port {port}, not {expected:?}: {}\n{:#?}",
+            agree(expected, &ran, frame),
+            "seed {seed}, {ran:x?} on port {port}, not {expected:x?}: {}\n{:#?}",
             hex(frame),
             self.oracle,
         );
-        tally.count(if expected == Judgement::Either { "left open" } else { verdict.name() });
+        let verdict = ran.verdict.name();
+        tally.count(if expected == Judgement::Either { "left open" } else { verdict });
     }
 
     /// Changes something between frames.
     fn act(&mut self, random: &mut Random) {
         let chosen = random.below(self.images.len());
         let trial = &self.gateway.trial;
-        match random.below(8) {
+        match random.below(9) {
             0 | 1 => {
                 trial.install(&self.images[chosen]);
                 self.oracle.reload(&self.policies[chosen]);
+                self.current = chosen;
+            }
+            8 if self.gateway.is_routing() => {
+                let surroundings = routes::surroundings(random, &self.policies[self.current]);
+                routes::impose(self.gateway, &surroundings);
+                self.oracle.surround(surroundings);
             }
             2 => {
                 let level = level(random);

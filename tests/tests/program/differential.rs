@@ -215,7 +215,7 @@ pub(crate) fn session(pair: &mut Pair, seed: u64, policies: &[Policy], tally: &m
         };
         last = sent.clone();
         if pair.is_router {
-            router::address(&mut random, &mut sent);
+            router::address(&mut random, &mut sent.1, Memory::MAC);
         }
         if random.once_in(3) {
             mutate(&mut random, &mut sent);
@@ -231,17 +231,18 @@ pub(crate) fn session(pair: &mut Pair, seed: u64, policies: &[Policy], tally: &m
 
 #[test]
 fn the_program_decides_as_the_same_decision_does_in_host_memory() {
-    let tally = sessions("the same decision", SESSION, Pair::new, |pair, seed, tally| {
-        let mut random = Random::new(!seed);
-        let policies: Vec<_> = if random.once_in(5) {
-            let other = POLICY.replace("vlan = 120", "vlan = 220").replace("443", "80");
-            let texts = [POLICY, &other];
-            texts.map(|text| compiled(text, &mut SequentialSlots::new()).0).into()
-        } else {
-            (0..2).map(|_| policy(&mut random)).collect()
-        };
-        session(pair, seed, &policies, tally);
-    });
+    let tally =
+        sessions("the same decision of a bridge", SESSION, Pair::new, |pair, seed, tally| {
+            let mut random = Random::new(!seed);
+            let policies: Vec<_> = if random.once_in(5) {
+                let other = POLICY.replace("vlan = 120", "vlan = 220").replace("443", "80");
+                let texts = [POLICY, &other];
+                texts.map(|text| compiled(text, &mut SequentialSlots::new()).0).into()
+            } else {
+                (0..2).map(|_| policy(&mut random)).collect()
+            };
+            session(pair, seed, &policies, tally);
+        });
     let told: BTreeSet<_> = tally.told.keys().copied().collect();
     // Nothing can give the first two yet; the others have tests of their own.
     let elsewhere = [

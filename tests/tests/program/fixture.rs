@@ -132,6 +132,28 @@ pub(crate) fn retagged(frame: &[u8], egress: u16) -> Vec<u8> {
     [macs, tag, rest].concat()
 }
 
+/// What a router makes of a frame: both MACs are new, one hop is gone (RFC 1624, 3), and the tag is
+/// that of the way out.
+pub(crate) fn forwarded(frame: &[u8], [source, destination]: [[u8; 6]; 2], egress: u16) -> Vec<u8> {
+    let mut frame = [&destination, &source, &frame[12..]].concat();
+    let network = if tag(&frame) == 0 { ETHERNET } else { ETHERNET + 4 };
+    if frame[network] >> 4 == 6 {
+        frame[network + 7] -= 1;
+    } else {
+        let word = |frame: &[u8], at| {
+            u32::from(u16::from_be_bytes([frame[network + at], frame[network + at + 1]]))
+        };
+        let (before, checksum) = (word(&frame, 8), word(&frame, 10));
+        frame[network + 8] -= 1;
+        let sum = (checksum ^ 0xffff) + (before ^ 0xffff) + word(&frame, 8);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let checksum = u16::try_from(sum ^ 0xffff).unwrap();
+        frame[network + 10..network + 12].copy_from_slice(&checksum.to_be_bytes());
+    }
+    retagged(&frame, egress)
+}
+
 /// What the rows change beside frames. Time is counted in a thousand ticks a second, as they do,
 /// and passes only when they wait.
 pub(crate) struct Kernel {

@@ -40,5 +40,6 @@ mod play;
 mod policies;
 mod random;
 mod router;
+mod routes;
 mod stateless;
 mod talk;

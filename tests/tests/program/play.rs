@@ -14,8 +14,8 @@ pub(crate) struct Play {
 }
 
 impl Play {
-    pub(crate) fn any(random: &mut Random, policy: &Policy) -> Self {
-        let talk = Talk::any(random, policy);
+    /// That conversation, before anything is said.
+    pub(crate) fn of(random: &mut Random, policy: &Policy, talk: Talk) -> Self {
         let script = match talk.kind {
             Kind::Tcp => connection(random, &talk),
             Kind::Udp | Kind::Echo | Kind::Neighbour => exchange(random, &talk),

@@ -4,15 +4,16 @@
 use firewall_common::abi::Stop;
 use firewall_common::{Port, Ticks};
 use firewall_policy::{Capacity, Image, Policy, SequentialSlots, compile};
-use firewall_tests::oracle::{Judgement, Level, Mode, Oracle, Standing};
+use firewall_tests::oracle::{Judgement, Level, Oracle, Standing};
 use firewall_tests::packet::hex;
 
-use crate::conversations::agree;
+use crate::conversations::{agree, mode};
 use crate::gateway::{FLOWS, Gateway};
 use crate::mutate::mutate;
-use crate::policies::policy;
+use crate::policies::{policy, routed};
 use crate::random::{Random, Tally, is_thorough, sessions};
 use crate::talk::Talk;
+use crate::{router, routes};
 
 /// Frames under one policy.
 const FRAMES: usize = 100;
@@ -20,23 +21,39 @@ const FRAMES: usize = 100;
 #[test]
 fn a_first_frame_passes_if_and_only_if_the_policy_says_so() {
     let start = || Gateway::with_flows(FLOWS);
-    let tally = sessions("the oracle, first frames", FRAMES, start, |gateway, seed, tally| {
-        session(gateway, seed, tally);
-    });
+    assert_varied(&sessions("the oracle, a bridge's first frames", FRAMES, start, session));
+}
+
+#[test]
+fn a_first_frame_passes_a_router_if_and_only_if_policy_and_routes_say_so() {
+    let start = || routes::gateway(FLOWS);
+    assert_varied(&sessions("the oracle, a router's first frames", FRAMES, start, session));
+}
+
+fn assert_varied(tally: &Tally) {
     let passed = tally.told.get("opened").copied().unwrap_or_default();
     assert!(!is_thorough() || passed > tally.frames / 10, "{passed} of {}", tally.frames);
 }
 
-fn session(gateway: &Gateway, seed: u64, tally: &mut Tally) {
+fn session(gateway: &mut Gateway, seed: u64, tally: &mut Tally) {
+    let gateway = &*gateway;
     let random = &mut Random::new(seed);
-    let policy = policy(random);
+    let policy = if gateway.is_routing() { routed(random) } else { policy(random) };
     let mut slots = SequentialSlots::new();
     let image = compile(&policy, &mut slots, random.word(), &Capacity::default()).unwrap();
     gateway.reset(&image);
     let standing = standing(random, &policy);
     impose(gateway, &policy, &image, &standing);
+    let mode = mode(random, gateway, &policy);
     for _ in 0..FRAMES {
-        let mut sent = Talk::any(random, &policy).opening();
+        let mut talk = Talk::any(random, &policy);
+        if gateway.is_routing() {
+            router::turn(random, &mut talk);
+        }
+        let mut sent = talk.opening();
+        if gateway.is_routing() {
+            router::address(random, &mut sent.1, routes::mac(sent.0));
+        }
         if random.once_in(3) {
             mutate(random, &mut sent);
         }
@@ -46,18 +63,18 @@ fn session(gateway: &Gateway, seed: u64, tally: &mut Tally) {
         }
         let (port, frame) = sent;
         // One that has seen nothing yet.
-        let mut oracle = Oracle::new(Mode::Bridge, &policy, standing.clone(), FLOWS as usize);
+        let mut oracle = Oracle::new(mode.clone(), &policy, standing.clone(), FLOWS as usize);
         let expected = oracle.judge(port, &frame);
-        let (verdict, output) = gateway.run(Port(port), &frame);
+        let ran = gateway.ran(Port(port), &frame);
         assert!(
-            agree(expected, verdict, &frame, &output),
-            "seed {seed}, {verdict:?} on port {port}, not {expected:?}: {}\n{standing:?}\n{policy:#?}",
+            agree(expected, &ran, &frame),
+            "seed {seed}, {ran:x?} on port {port}, not {expected:x?}: {}\n{standing:?}\n{policy:#?}",
             hex(&frame)
         );
         if matches!(expected, Judgement::Passes(..)) {
             gateway.trial.forget_flows().unwrap();
         }
-        tally.count(verdict.name());
+        tally.count(ran.verdict.name());
     }
 }
 

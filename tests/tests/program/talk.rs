@@ -8,6 +8,7 @@ use firewall_policy::model::{Application, PortRange, Selector};
 use firewall_tests::packet::*;
 
 use crate::random::Random;
+use crate::router::own_addresses;
 
 /// What the frames of one end look like.
 #[derive(Clone, Debug)]
@@ -152,13 +153,18 @@ impl Talk {
     }
 
     /// Who else might tell that a frame of this one did not arrive: anybody of the family, on either
-    /// side, now and then with an address that nobody has.
+    /// side, now and then with an address that nobody has, or that the gateway has if it is a router.
     pub(crate) fn reporters(&self, random: &mut Random, policy: &Policy) -> Vec<End> {
         let mut ends: Vec<_> = ends(random, policy).into_iter().map(|(_, end)| end).collect();
         ends.retain(|end| end.address.is_ipv4() == self.near.address.is_ipv4());
-        let hops = ends.clone().into_iter().map(|end| match end.address {
-            IpAddr::V4(_) => End { address: Ipv4Addr::new(198, 51, 100, 1).into(), ..end },
-            IpAddr::V6(_) => End { address: Ipv6Addr::from(0x2001_0db8 << 96).into(), ..end },
+        let own = own_addresses().find(|own| own.is_ipv4() == self.near.address.is_ipv4());
+        let hops = ends.clone().into_iter().flat_map(|end| {
+            let unknown: IpAddr = match end.address {
+                IpAddr::V4(_) => Ipv4Addr::new(198, 51, 100, 1).into(),
+                IpAddr::V6(_) => Ipv6Addr::from(0x2001_0db8 << 96).into(),
+            };
+            let addresses = [Some(unknown), own].into_iter().flatten();
+            addresses.map(move |address| End { address, ..end.clone() })
         });
         ends.extend(hops.collect::<Vec<_>>());
         ends

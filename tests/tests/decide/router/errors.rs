@@ -48,6 +48,19 @@ fn an_error_goes_back_the_way_its_quote_came() {
 }
 
 #[test]
+fn nobody_reports_an_error_in_the_gateways_name_but_its_own_kernel() {
+    let world = World::new();
+    let from = |address: &str| hospital() / ipv4(address, CT4) / icmp_unreachable(&syn());
+    world.sequence([
+        ("opened outside.0 router", trunk(syn())),
+        ("established trunk.120 ct", outside(answer())),
+        ("binding_port", outside(from(HOSPITAL_GATE4))),
+        ("binding_port", outside(from(RADIOLOGY_GATE4))),
+        ("related trunk.120 ct", outside(from("172.31.0.2"))),
+    ]);
+}
+
+#[test]
 fn an_error_that_has_come_too_far_is_left_to_the_kernel() {
     let mut world = World::new();
     world.sequence([("opened outside.0 router", trunk(syn()))]);

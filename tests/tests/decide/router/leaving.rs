@@ -172,6 +172,24 @@ fn a_refusal_that_was_left_to_the_kernel_leaves() {
 }
 
 #[test]
+fn a_connection_that_was_reset_by_way_of_the_kernel_stays_closed() {
+    let mut world = World::new();
+    world.route([CT4], Route::Unresolved);
+    let there = |header: Tcp| trunk(ct() / ipv4(CT4, PACS4) / header);
+    let back = |header: Tcp| hospital() / ipv4(PACS4, CT4) / header.ack().ack_number(1);
+    let archive = || tcp(104, 40000);
+    world.sequence([
+        ("opened outside.0 router", there(tcp(40000, 104).syn())),
+        ("kernel gateway", outside(back(archive().syn()))),
+        ("established outside.0 router", there(tcp(40000, 104).seq(1).ack().ack_number(1))),
+        ("kernel gateway", outside(back(archive().seq(1).rst()))),
+        // It says nothing new, and must not make the connection a half-closed one of an hour.
+        ("kernel gateway", outside(back(archive().fin()))),
+        ("tcp_state", outside(back(archive().seq(1)) / payload(b"pixels"))),
+    ]);
+}
+
+#[test]
 fn what_is_forwarded_leaves_by_no_other_port_than_its_receivers() {
     let mut world = World::new();
     world.route([PACS4], Route::Unresolved);
