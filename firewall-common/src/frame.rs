@@ -268,8 +268,11 @@ pub mod wire {
     }
 }
 
+use crate::decide::{self, Course};
 use crate::flow::Scale;
-use crate::{DropReason, parse};
+use crate::image::Tolerance;
+use crate::parse::{self, Options};
+use crate::{DropReason, Note, Tables};
 use wire::Wire;
 
 /// A frame from its first Ethernet byte on.
@@ -284,6 +287,39 @@ pub trait Frame {
     #[inline(always)]
     fn window_scale(&self, start: u32, end: u32) -> Result<Scale, DropReason> {
         parse::window_scale(self, start, end)
+    }
+
+    /// [`parse::extension`], as a function of its own, too.
+    #[inline(always)]
+    fn extension(&self, start: u32, end: u32) -> Result<Options, DropReason> {
+        parse::extension(self, start, end)
+    }
+
+    /// [`decide::tolerance`], as a function of its own, too.
+    #[inline(always)]
+    fn tolerance<T: Tables + ?Sized>(
+        &self,
+        tables: &T,
+        note: &mut Note,
+        start: u32,
+    ) -> Result<Tolerance, DropReason> {
+        decide::tolerance(self, tables, note, start)
+    }
+
+    /// [`decide::chain`], as a function of its own, too.
+    #[inline(always)]
+    fn chain(&self, note: &mut Note, tolerance: Tolerance) -> Result<(), DropReason> {
+        decide::chain(self, note, tolerance)
+    }
+
+    /// [`decide::course`], as a function of its own, too.
+    #[inline(always)]
+    fn course<T: Tables + ?Sized>(
+        &self,
+        tables: &T,
+        note: &mut Note,
+    ) -> Result<Course, DropReason> {
+        decide::course(self, tables, note)
     }
 }
 

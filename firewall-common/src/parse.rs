@@ -1,8 +1,10 @@
 //! From bytes to headers. Each stage returns the value that the next one needs.
 
+mod chain;
 mod options;
 
-pub use self::options::window_scale;
+pub use self::chain::chain;
+pub use self::options::{Options, extension, window_scale};
 use crate::flow::{Scale, Signature, Tcp};
 use crate::frame::wire;
 use crate::{Addr, DropReason, Frame, Port, Vlan};
@@ -33,6 +35,16 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     /// ICMPv6 (RFC 4443).
     pub const ICMPV6: u8 = 58;
+}
+
+/// IPv6 extension headers, as a next header field names them (IANA).
+pub mod next {
+    /// Hop-by-hop options.
+    pub const HOP_BY_HOP: u8 = 0;
+    /// Fragment.
+    pub const FRAGMENT: u8 = 44;
+    /// Destination options.
+    pub const DESTINATION_OPTIONS: u8 = 60;
 }
 
 /// The link layer: who sends to whom, with which tag, on which port.
@@ -81,7 +93,7 @@ pub fn link<F: Frame + ?Sized>(frame: &F, port: Port) -> Result<Link, DropReason
 }
 
 /// The network layer, options and extension headers excluded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     /// Who sends.
     pub source: Addr,
@@ -103,7 +115,7 @@ pub struct Network {
 /// and a tag.
 const PADDED: u32 = 64;
 
-/// Reads an IPv4 header (RFC 791).
+/// Reads an IPv4 header (RFC 791) of a whole packet.
 #[inline(always)]
 pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
     let Some(header) = frame.load::<wire::Ipv4>(start) else {
@@ -143,9 +155,22 @@ pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropRea
     })
 }
 
-/// Reads an IPv6 header (RFC 8200).
+/// Reads an IPv6 header (RFC 8200) that the transport header follows at once.
 #[inline(always)]
 pub fn ipv6<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
+    let network = ipv6_header(frame, start)?;
+    if network.protocol == next::FRAGMENT {
+        return Err(DropReason::Fragment);
+    }
+    if is_extension_header(network.protocol) {
+        return Err(DropReason::ExtensionHeader);
+    }
+    Ok(network)
+}
+
+/// Reads an IPv6 header; the payload may begin with an extension header.
+#[inline(always)]
+pub(crate) fn ipv6_header<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
     let Some(header) = frame.load::<wire::Ipv6>(start) else {
         return Err(DropReason::Truncated);
     };
@@ -161,12 +186,6 @@ pub fn ipv6<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropRea
     }
     if !is_unicast_v6(destination) && !is_group_v6(destination) {
         return Err(DropReason::IpDestination);
-    }
-    if next == 44 {
-        return Err(DropReason::Fragment);
-    }
-    if is_extension_header(next) {
-        return Err(DropReason::ExtensionHeader);
     }
     Ok(Network { source, destination, protocol: next, hops, length: end - start, payload, end })
 }

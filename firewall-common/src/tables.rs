@@ -1,7 +1,7 @@
 //! The questions a verdict may ask.
 
 use crate::abi::{Attachment, NodeState, PortState, Publication, Stop, SubnetworkState, Timeouts};
-use crate::decide::{self, Note, Question};
+use crate::decide::{self, Course, Note, Question};
 use crate::flow::{Flow, FlowKey, Sender};
 use crate::identity::{self, Direction, Role};
 use crate::image::Line;
@@ -82,6 +82,24 @@ pub trait Tables {
     #[inline(always)]
     fn consult(&self, note: &mut Note, question: Question) -> Result<(), DropReason> {
         decide::consult(self, note, question)
+    }
+
+    /// [`decide::follow`]; the passage is left in the note.
+    #[inline(always)]
+    fn follow(
+        &self,
+        note: &mut Note,
+        course: Course,
+        flow: &Flow,
+        established: bool,
+    ) -> Result<(), DropReason> {
+        decide::follow(self, note, course, flow, established)
+    }
+
+    /// [`decide::begin`]; the passage is left in the note.
+    #[inline(always)]
+    fn begin(&self, note: &mut Note, course: Course) -> Result<(), DropReason> {
+        decide::begin(self, note, course)
     }
 
     /// [`identity::identify`].

@@ -4,14 +4,18 @@ use core::ptr;
 
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::programs::{TcContext, XdpContext};
+use firewall_common::decide::Course;
 use firewall_common::flow::Scale;
 use firewall_common::frame::wire::Wire;
-use firewall_common::parse::{self, ethertype};
-use firewall_common::{DropReason, Frame, Vlan};
+use firewall_common::image::Tolerance;
+use firewall_common::parse::{self, Options, ethertype};
+use firewall_common::{DropReason, Frame, Note, Tables, Vlan};
+
+use crate::extended;
 
 /// The frame that the kernel handed us.
 pub(crate) struct Packet {
-    context: *mut xdp_md,
+    pub(crate) context: *mut xdp_md,
 }
 
 impl Packet {
@@ -36,7 +40,7 @@ impl Packet {
 /// A frame that the kernel is about to send. What lies in its pages beyond `data_end` cannot be read;
 /// headers of the kernel's own lie before.
 pub(crate) struct Buffer {
-    context: *mut __sk_buff,
+    pub(crate) context: *mut __sk_buff,
 }
 
 impl Buffer {
@@ -96,6 +100,39 @@ impl Frame for Buffer {
     fn window_scale(&self, start: u32, end: u32) -> Result<Scale, DropReason> {
         scale(cordon_window_scale_out(self.context, start as u64 | (end as u64) << 32))
     }
+
+    #[inline(always)]
+    fn extension(&self, start: u32, end: u32) -> Result<Options, DropReason> {
+        let place = start as u64 | (end as u64) << 32;
+        extended::options(extended::cordon_extension_out(self.context, place))
+    }
+
+    #[inline(always)]
+    fn tolerance<T: Tables + ?Sized>(
+        &self,
+        _tables: &T,
+        note: &mut Note,
+        start: u32,
+    ) -> Result<Tolerance, DropReason> {
+        let answer = extended::cordon_tolerance_out(self.context, note, start as u64);
+        extended::told(answer, note).map(extended::tolerance)
+    }
+
+    #[inline(always)]
+    fn chain(&self, note: &mut Note, tolerance: Tolerance) -> Result<(), DropReason> {
+        let answer = extended::cordon_chain_out(self.context, note, tolerance.bits() as u64);
+        extended::told(answer, note).map(drop)
+    }
+
+    #[inline(always)]
+    fn course<T: Tables + ?Sized>(
+        &self,
+        _tables: &T,
+        note: &mut Note,
+    ) -> Result<Course, DropReason> {
+        let answer = extended::cordon_course_out(self.context, note);
+        extended::told(answer, note).map(Course::decode)
+    }
 }
 
 #[inline(always)]
@@ -151,6 +188,39 @@ impl Frame for Packet {
     #[inline(always)]
     fn window_scale(&self, start: u32, end: u32) -> Result<Scale, DropReason> {
         scale(cordon_window_scale(self.context, start as u64 | (end as u64) << 32))
+    }
+
+    #[inline(always)]
+    fn extension(&self, start: u32, end: u32) -> Result<Options, DropReason> {
+        let place = start as u64 | (end as u64) << 32;
+        extended::options(extended::cordon_extension(self.context, place))
+    }
+
+    #[inline(always)]
+    fn tolerance<T: Tables + ?Sized>(
+        &self,
+        _tables: &T,
+        note: &mut Note,
+        start: u32,
+    ) -> Result<Tolerance, DropReason> {
+        let answer = extended::cordon_tolerance(self.context, note, start as u64);
+        extended::told(answer, note).map(extended::tolerance)
+    }
+
+    #[inline(always)]
+    fn chain(&self, note: &mut Note, tolerance: Tolerance) -> Result<(), DropReason> {
+        let answer = extended::cordon_chain(self.context, note, tolerance.bits() as u64);
+        extended::told(answer, note).map(drop)
+    }
+
+    #[inline(always)]
+    fn course<T: Tables + ?Sized>(
+        &self,
+        _tables: &T,
+        note: &mut Note,
+    ) -> Result<Course, DropReason> {
+        let answer = extended::cordon_course(self.context, note);
+        extended::told(answer, note).map(Course::decode)
     }
 }
 

@@ -12,14 +12,14 @@ use firewall_common::abi::{
     Attachment, Control, Count, EventState, NodeState, PortState, Publication, Stop,
     SubnetworkState, Timeouts,
 };
-use firewall_common::decide::{Origin, Question};
+use firewall_common::decide::{Course, Origin, Question};
 use firewall_common::flow::{Flow, FlowKey, Sender};
 use firewall_common::identity::{Direction, Role};
 use firewall_common::image::Line;
 use firewall_common::tables::{Full, Route, Tables, Way};
 use firewall_common::{Addr, DropReason, NodeSlot, Note, Port, SubnetworkSlot, Ticks, Vlan};
 
-use crate::{consult, route};
+use crate::{consult, extended, route};
 
 #[map]
 static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -336,6 +336,23 @@ impl Tables for Kernel {
             Question::Report => consult::cordon_report(note),
         };
         consult::answered(answer, note)
+    }
+
+    #[inline(always)]
+    fn follow(
+        &self,
+        note: &mut Note,
+        course: Course,
+        flow: &Flow,
+        established: bool,
+    ) -> Result<(), DropReason> {
+        let number = course.encode() | (established as u64) << 8;
+        consult::answered(extended::cordon_follow(self.context, note, flow, number), note)
+    }
+
+    #[inline(always)]
+    fn begin(&self, note: &mut Note, course: Course) -> Result<(), DropReason> {
+        consult::answered(extended::cordon_begin(self.context, note, course.encode()), note)
     }
 
     #[inline(always)]

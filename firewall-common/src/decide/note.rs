@@ -63,6 +63,18 @@ pub struct Passage {
     pub to: SubnetworkSlot,
 }
 
+impl Default for Passage {
+    fn default() -> Self {
+        Self {
+            reason: PassReason::Established,
+            exit: Exit::GATEWAY,
+            rule: RuleSlot::default(),
+            from: SubnetworkSlot::default(),
+            to: SubnetworkSlot::default(),
+        }
+    }
+}
+
 /// What the decision learned of the frame so far; zero where it did not get that far.
 #[derive(Debug)]
 #[repr(C)]
@@ -105,6 +117,10 @@ pub struct Note {
     pub about: Word64,
     /// The packet's length, its TTL or hop limit in the upper half.
     pub travel: Word64,
+    /// The headers of a packet that is not plain.
+    pub network: Network,
+    /// What became of a packet that was decided over in a function of the kernel's.
+    pub passage: Passage,
 }
 
 const NAMED: u64 = 1 << 48;
@@ -130,6 +146,8 @@ impl Default for Note {
             nodes: Word64::default(),
             about: Word64::default(),
             travel: Word64::default(),
+            network: Network::default(),
+            passage: Passage::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod arbitrary;
 mod attacks;
 mod datagrams;
 mod errors;
+mod extensions;
 mod fixture;
 mod frames;
 mod handshakes;
