@@ -2,6 +2,7 @@
 
 mod exit;
 mod extended;
+mod fragments;
 mod leave;
 mod note;
 mod question;
@@ -17,6 +18,7 @@ use crate::{DropReason, Frame, Hop, Mac, PassReason, Port, Tables, Ticks, guard}
 use self::exit::exit;
 use self::extended::extended;
 pub use self::extended::{Course, begin, chain, course, follow, tolerance};
+pub use self::fragments::{admit, reassemble, track};
 pub use self::leave::{Leaving, Origin, leave};
 pub use self::note::{Exit, Moment, Note, Passage};
 pub(crate) use self::question::earlier;

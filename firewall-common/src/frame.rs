@@ -188,6 +188,19 @@ pub mod wire {
         }
     }
     header! {
+        /// A fragment header (RFC 8200, 4.5).
+        Fragment {
+            /// What the fragmented part begins with.
+            next: u8,
+            /// Reserved.
+            reserved: u8,
+            /// Fragment offset and flags.
+            fragment: u16,
+            /// Identification.
+            identification: u32,
+        }
+    }
+    header! {
         /// The first 16 bytes of a TCP header (RFC 9293, 3.1).
         Tcp {
             /// Source port.
@@ -271,7 +284,7 @@ pub mod wire {
 use crate::decide::{self, Course};
 use crate::flow::Scale;
 use crate::image::Tolerance;
-use crate::parse::{self, Options};
+use crate::parse::{self, Options, Part};
 use crate::{DropReason, Note, Tables};
 use wire::Wire;
 
@@ -308,7 +321,7 @@ pub trait Frame {
 
     /// [`decide::chain`], as a function of its own, too.
     #[inline(always)]
-    fn chain(&self, note: &mut Note, tolerance: Tolerance) -> Result<(), DropReason> {
+    fn chain(&self, note: &mut Note, tolerance: Tolerance) -> Result<Part, DropReason> {
         decide::chain(self, note, tolerance)
     }
 
@@ -318,8 +331,9 @@ pub trait Frame {
         &self,
         tables: &T,
         note: &mut Note,
+        part: Part,
     ) -> Result<Course, DropReason> {
-        decide::course(self, tables, note)
+        decide::course(self, tables, note, part)
     }
 }
 

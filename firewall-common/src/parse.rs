@@ -3,7 +3,7 @@
 mod chain;
 mod options;
 
-pub use self::chain::chain;
+pub use self::chain::{Part, Piece, chain, ipv4_fragment};
 pub use self::options::{Options, extension, window_scale};
 use crate::flow::{Scale, Signature, Tcp};
 use crate::frame::wire;
@@ -118,24 +118,39 @@ const PADDED: u32 = 64;
 /// Reads an IPv4 header (RFC 791) of a whole packet.
 #[inline(always)]
 pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
+    let header = ipv4_header(frame, start)?;
+    if u16::from_be(header.fragment) & 0x3fff != 0 {
+        return Err(DropReason::Fragment);
+    }
+    ipv4_packet(header, start)
+}
+
+#[inline(always)]
+fn ipv4_header<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<wire::Ipv4, DropReason> {
     let Some(header) = frame.load::<wire::Ipv4>(start) else {
         return Err(DropReason::Truncated);
     };
-    let wire::Ipv4 { version, length, fragment, hops, protocol, source, destination, .. } = header;
+    let wire::Ipv4 { version, length, fragment, hops, .. } = header;
     if version != 0x45 {
         let options = version >> 4 == 4 && version & 0x0f > 5;
         return Err(if options { DropReason::IpOptions } else { DropReason::IpHeader });
     }
     let length = u16::from_be(length) as u32;
-    let end = start + length;
-    let fragment = u16::from_be(fragment);
     // TTL 0, the reserved flag: a host behind us would take both.
-    if length < 20 || end > frame.length() || hops == 0 || fragment & 0x8000 != 0 {
+    if length < 20
+        || start + length > frame.length()
+        || hops == 0
+        || u16::from_be(fragment) & 0x8000 != 0
+    {
         return Err(DropReason::IpHeader);
     }
-    if fragment & 0x3fff != 0 {
-        return Err(DropReason::Fragment);
-    }
+    Ok(header)
+}
+
+#[inline(always)]
+fn ipv4_packet(header: wire::Ipv4, start: u32) -> Result<Network, DropReason> {
+    let wire::Ipv4 { length, hops, protocol, source, destination, .. } = header;
+    let length = u16::from_be(length) as u32;
     let addresses = (Addr::from_v4_word(source), Addr::from_v4_word(destination));
     let (source, destination) = (u32::from_be(source), u32::from_be(destination));
     if !is_unicast_v4(source) || source == destination {
@@ -151,7 +166,7 @@ pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropRea
         hops,
         length,
         payload: start + 20,
-        end,
+        end: start + length,
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::abi::{Attachment, NodeState, PortState, Publication, Stop, SubnetworkState, Timeouts};
 use crate::decide::{self, Course, Note, Question};
 use crate::flow::{Flow, FlowKey, Sender};
+use crate::fragment::{Datagram, FragmentKey};
 use crate::identity::{self, Direction, Role};
 use crate::image::Line;
 use crate::word::Word64;
@@ -74,6 +75,12 @@ pub trait Tables {
     fn remove(&self, key: &FlowKey);
     /// Forgets a half-open flow.
     fn remove_half_open(&self, key: &FlowKey);
+    /// A datagram that comes in fragments.
+    fn datagram(&self, key: &FragmentKey) -> Option<&Datagram>;
+    /// Enters a datagram that is not there yet; an older one may give way.
+    fn begin_datagram(&self, key: &FragmentKey, datagram: &Datagram) -> Result<(), Full>;
+    /// Forgets a datagram.
+    fn forget_datagram(&self, key: &FragmentKey);
 
     // What follows answers from the image. The kernel calls each as a function that the verifier
     // walks once, with nothing known but the types, instead of once for every way there.
@@ -100,6 +107,24 @@ pub trait Tables {
     #[inline(always)]
     fn begin(&self, note: &mut Note, course: Course) -> Result<(), DropReason> {
         decide::begin(self, note, course)
+    }
+
+    /// [`decide::admit`].
+    #[inline(always)]
+    fn admit(&self, note: &mut Note) -> Result<(), DropReason> {
+        decide::admit(self, note)
+    }
+
+    /// [`decide::track`].
+    #[inline(always)]
+    fn track(&self, note: &mut Note) -> Result<(), DropReason> {
+        decide::track(self, note)
+    }
+
+    /// [`decide::reassemble`]; the passage is left in the note.
+    #[inline(always)]
+    fn reassemble(&self, note: &mut Note) -> Result<(), DropReason> {
+        decide::reassemble(self, note)
     }
 
     /// [`identity::identify`].

@@ -8,7 +8,7 @@ use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use firewall_common::decide::{self, Course};
 use firewall_common::flow::Flow;
 use firewall_common::image::Tolerance;
-use firewall_common::parse::{self, Options};
+use firewall_common::parse::{self, Options, Part};
 use firewall_common::{DropReason, Note};
 
 use crate::frame::{Buffer, Packet};
@@ -114,15 +114,20 @@ macro_rules! read {
             named: u64,
         ) -> u64 {
             called(note, |note| {
-                decide::chain(&$frame { context }, note, tolerance(named)).map(|()| 0)
+                decide::chain(&$frame { context }, note, tolerance(named)).map(Part::encode)
             })
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub(crate) extern "C" fn $course(context: *mut $context, note: *mut Note) -> u64 {
+        pub(crate) extern "C" fn $course(
+            context: *mut $context,
+            note: *mut Note,
+            part: u64,
+        ) -> u64 {
             called(note, |note| {
-                decide::course(&$frame { context }, &$kernel, note).map(Course::encode)
+                decide::course(&$frame { context }, &$kernel, note, Part::decode(part))
+                    .map(Course::encode)
             })
         }
     };
@@ -164,3 +169,18 @@ pub(crate) extern "C" fn cordon_begin(context: *mut xdp_md, note: *mut Note, cou
         decide::begin(&Kernel::new(context), note, Course::decode(course)).map(|()| 0)
     })
 }
+
+/// What neither reads the frame nor asks for routes.
+macro_rules! note {
+    ($name:ident, $function:path) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub(crate) extern "C" fn $name(note: *mut Note) -> u64 {
+            called(note, |note| $function(&Kernel::new(ptr::null_mut()), note).map(|()| 0))
+        }
+    };
+}
+
+note!(cordon_admit, decide::admit);
+note!(cordon_track, decide::track);
+note!(cordon_reassemble, decide::reassemble);

@@ -8,7 +8,7 @@ use firewall_common::decide::Course;
 use firewall_common::flow::Scale;
 use firewall_common::frame::wire::Wire;
 use firewall_common::image::Tolerance;
-use firewall_common::parse::{self, Options, ethertype};
+use firewall_common::parse::{self, Options, Part, ethertype};
 use firewall_common::{DropReason, Frame, Note, Tables, Vlan};
 
 use crate::extended;
@@ -119,9 +119,9 @@ impl Frame for Buffer {
     }
 
     #[inline(always)]
-    fn chain(&self, note: &mut Note, tolerance: Tolerance) -> Result<(), DropReason> {
+    fn chain(&self, note: &mut Note, tolerance: Tolerance) -> Result<Part, DropReason> {
         let answer = extended::cordon_chain_out(self.context, note, tolerance.bits() as u64);
-        extended::told(answer, note).map(drop)
+        extended::told(answer, note).map(Part::decode)
     }
 
     #[inline(always)]
@@ -129,8 +129,9 @@ impl Frame for Buffer {
         &self,
         _tables: &T,
         note: &mut Note,
+        part: Part,
     ) -> Result<Course, DropReason> {
-        let answer = extended::cordon_course_out(self.context, note);
+        let answer = extended::cordon_course_out(self.context, note, part.encode());
         extended::told(answer, note).map(Course::decode)
     }
 }
@@ -208,9 +209,9 @@ impl Frame for Packet {
     }
 
     #[inline(always)]
-    fn chain(&self, note: &mut Note, tolerance: Tolerance) -> Result<(), DropReason> {
+    fn chain(&self, note: &mut Note, tolerance: Tolerance) -> Result<Part, DropReason> {
         let answer = extended::cordon_chain(self.context, note, tolerance.bits() as u64);
-        extended::told(answer, note).map(drop)
+        extended::told(answer, note).map(Part::decode)
     }
 
     #[inline(always)]
@@ -218,8 +219,9 @@ impl Frame for Packet {
         &self,
         _tables: &T,
         note: &mut Note,
+        part: Part,
     ) -> Result<Course, DropReason> {
-        let answer = extended::cordon_course(self.context, note);
+        let answer = extended::cordon_course(self.context, note, part.encode());
         extended::told(answer, note).map(Course::decode)
     }
 }

@@ -1,12 +1,13 @@
-//! Packets with IPv6 extension headers: they pass only where both ends' subnetworks name them, and
-//! are asked about every time. Whatever a stage refuses before that is known to be so is
-//! [`DropReason::ExtensionHeader`], as it would be where nobody names any.
+//! Packets with IPv6 extension headers, and fragments: they pass only where both ends' subnetworks
+//! name them, and are asked about every time. Whatever is refused before that is known to be so is
+//! called as it would be where nobody names any.
 
 use super::{Note, Passage, Question, enter, find, forget, is_for_us, name, proceed, renew};
 use crate::flow::{Flow, Segment, Sender};
+use crate::frame::wire;
 use crate::identity::{Role, View, recognise};
 use crate::image::Tolerance;
-use crate::parse::{self, Transport, ethertype, next};
+use crate::parse::{self, Part, Transport, ethertype, next, protocol};
 use crate::{DropReason, Frame, Tables};
 
 /// How a packet is decided over whose headers have been read.
@@ -65,8 +66,17 @@ where
     T: Tables + ?Sized,
 {
     let tolerance = frame.tolerance(tables, note, start)?;
-    frame.chain(note, tolerance)?;
-    let course = frame.course(tables, note)?;
+    note.came_in = note.signature.port();
+    let part = frame.chain(note, tolerance)?;
+    match part {
+        Part::Whole => {}
+        Part::First => tables.admit(note)?,
+        Part::Next => {
+            tables.reassemble(note)?;
+            return Ok(note.passage);
+        }
+    }
+    let course = frame.course(tables, note, part)?;
     let Course::Whole { sender, segment: _ } = course;
     let found = match find(tables, note) {
         Some((flow, established)) if flow.is_expired(note.moment.now) => {
@@ -80,6 +90,9 @@ where
     match found {
         Some((flow, established)) => tables.follow(note, course, flow, established)?,
         None => tables.begin(note, course)?,
+    }
+    if part == Part::First {
+        tables.track(note)?;
     }
     Ok(note.passage)
 }
@@ -96,12 +109,20 @@ where
     F: Frame + ?Sized,
     T: Tables + ?Sized,
 {
-    if note.ethertype() == ethertype::IPV4 {
-        return Err(DropReason::Fragment);
-    }
-    let network = parse::ipv6_header(frame, start)?;
-    let fragment = network.protocol == next::FRAGMENT;
-    let refusal = if fragment { DropReason::Fragment } else { DropReason::ExtensionHeader };
+    let mut refusal = DropReason::Fragment;
+    let network = if note.ethertype() == ethertype::IPV4 {
+        let Ok((network, piece)) = parse::ipv4_fragment(frame, start) else {
+            return Err(refusal);
+        };
+        note.piece = piece;
+        network
+    } else {
+        let network = parse::ipv6_header(frame, start)?;
+        if network.protocol != next::FRAGMENT {
+            refusal = DropReason::ExtensionHeader;
+        }
+        network
+    };
     note.packet(&network);
     note.network = network;
     let Some(view) = View::new(tables, note) else {
@@ -139,36 +160,56 @@ pub fn chain<F: Frame + ?Sized>(
     frame: &F,
     note: &mut Note,
     tolerance: Tolerance,
-) -> Result<(), DropReason> {
-    if note.network.protocol == next::FRAGMENT {
-        return Err(DropReason::Fragment);
+) -> Result<Part, DropReason> {
+    let part = parse::chain(frame, &mut note.network, &mut note.piece, tolerance)?;
+    if note.network.has_trailer(frame) {
+        return Err(DropReason::TransportHeader);
     }
-    parse::chain(frame, &mut note.network, tolerance)
+    Ok(part)
 }
 
 /// Reads the transport header, and leaves the key of the packet's flow in the note. Called through
 /// [`Frame::course`].
 #[inline(always)]
-pub fn course<F, T>(frame: &F, tables: &T, note: &mut Note) -> Result<Course, DropReason>
+pub fn course<F, T>(
+    frame: &F,
+    tables: &T,
+    note: &mut Note,
+    part: Part,
+) -> Result<Course, DropReason>
 where
     F: Frame + ?Sized,
     T: Tables + ?Sized,
 {
-    let network = note.network;
+    let mut network = note.network;
+    let is_first = part == Part::First;
+    if is_first && network.protocol == protocol::UDP {
+        // Its length is that of the datagram, which must be longer.
+        let Some(header) = frame.load::<wire::Udp>(network.payload) else {
+            return Err(DropReason::Fragment);
+        };
+        let end = network.payload + u16::from_be(header.length) as u32;
+        if end <= network.end {
+            return Err(DropReason::TransportHeader);
+        }
+        note.first.end = end - note.piece.data;
+        network.end = end;
+    }
+    let refusal = if is_first { DropReason::Fragment } else { DropReason::ExtensionHeader };
     let transport = parse::transport(frame, &network);
     let (sender, segment) = name(tables, note, &network, transport);
+    if is_first {
+        first(note, sender);
+    }
     match transport? {
-        // Neither is judged anywhere but in a plain packet.
+        // Neither is judged anywhere but in a plain packet (of fragments: RFC 6980).
         Transport::Error { .. } | Transport::NeighbourDiscovery { .. } => {
-            return Err(DropReason::ExtensionHeader);
+            return Err(refusal);
         }
         Transport::Tcp { .. }
         | Transport::Udp { .. }
         | Transport::Echo { .. }
         | Transport::Other => {}
-    }
-    if network.has_trailer(frame) {
-        return Err(DropReason::TransportHeader);
     }
     if note.signature.is_to_group() {
         return Err(DropReason::IpDestination);
@@ -177,6 +218,21 @@ where
         return Err(DropReason::BindingMac);
     }
     Ok(Course::Whole { sender, segment })
+}
+
+/// Keeps what the other fragments will be compared with.
+#[inline(always)]
+fn first(note: &mut Note, sender: Sender) {
+    let (low, high) = (note.key.low_port, note.key.high_port);
+    note.first.ports = match sender {
+        Sender::Low => (low, high),
+        Sender::High => (high, low),
+    };
+    note.first.protocol = note.key.protocol;
+    if note.key.protocol == protocol::TCP {
+        let end = note.piece.offset + (note.network.end - note.piece.data);
+        note.first.sequence = note.segment.end().wrapping_sub(end);
+    }
 }
 
 /// A packet of a flow that has just been granted again. Called through [`Tables::follow`].

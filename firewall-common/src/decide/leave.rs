@@ -7,7 +7,7 @@ use super::related::quoted_flow;
 use super::{Course, Exit, Note, PassReason, Passage, Question, find, moment, name, packet};
 use crate::abi::Stop;
 use crate::flow::{Flow, Sender, Signature, other};
-use crate::parse::{self, Network, Transport, ethertype};
+use crate::parse::{self, Network, Part, Transport, ethertype};
 use crate::tables::Way;
 use crate::{DropReason, Frame, Port, RuleSlot, SubnetworkSlot, Tables, Ticks, Vlan, guard};
 
@@ -103,7 +103,7 @@ where
     let passage = match (network, origin) {
         (Ok(network), Origin::Gateway) => packet(frame, tables, note, &network)?,
         (Ok(network), Origin::Port(from)) => forwarded(frame, tables, note, &network, from)?,
-        (Err(DropReason::ExtensionHeader), Origin::Port(from)) => {
+        (Err(DropReason::ExtensionHeader | DropReason::Fragment), Origin::Port(from)) => {
             forwarded_extended(frame, tables, note, link.payload, from)?
         }
         // The gateway belongs to no subnetwork that could let by more than plain packets.
@@ -185,7 +185,7 @@ const fn towards(far: Signature) -> Passage {
     }
 }
 
-/// The same for a packet with extension headers, which is asked about every time.
+/// The same for a packet that is not plain, which is asked about every time.
 #[inline(always)]
 fn forwarded_extended<F, T>(
     frame: &F,
@@ -199,8 +199,17 @@ where
     T: Tables + ?Sized,
 {
     let tolerance = frame.tolerance(tables, note, start)?;
-    frame.chain(note, tolerance)?;
-    let Course::Whole { sender, segment: _ } = frame.course(tables, note)?;
+    note.came_in = from;
+    let part = frame.chain(note, tolerance)?;
+    match part {
+        Part::Whole => {}
+        Part::First => tables.admit(note)?,
+        Part::Next => {
+            tables.reassemble(note)?;
+            return Ok(note.passage);
+        }
+    }
+    let Course::Whole { sender, segment: _ } = frame.course(tables, note, part)?;
     let Some((flow, _)) = find(tables, note) else {
         return Err(DropReason::NoRule);
     };
@@ -210,5 +219,9 @@ where
     }
     note.signature = near;
     tables.consult(note, Question::flow(flow.state().initiator()))?;
-    Ok(towards(far))
+    note.passage = towards(far);
+    if part == Part::First {
+        tables.track(note)?;
+    }
+    Ok(note.passage)
 }

@@ -2,10 +2,11 @@
 
 use crate::abi::Stop;
 use crate::flow::{End, Flow, FlowKey, Grant, Sender, Signature, Tcp};
+use crate::fragment::{Datagram, First, FragmentKey};
 use crate::guard::Claim;
 use crate::identity::{Direction, Speaker};
 use crate::image::Allowed;
-use crate::parse::{Link, Network};
+use crate::parse::{Link, Network, Piece};
 use crate::tables::Lookup;
 use crate::word::Word64;
 use crate::{
@@ -119,6 +120,16 @@ pub struct Note {
     pub travel: Word64,
     /// The headers of a packet that is not plain.
     pub network: Network,
+    /// Where it lies in its datagram, if it is a fragment.
+    pub piece: Piece,
+    /// What all fragments of that datagram have in common.
+    pub first: First,
+    /// The datagram's key.
+    pub fragment: FragmentKey,
+    /// A datagram being written before it enters its table.
+    pub datagram: Datagram,
+    /// The port that the packet came in by, be it that it is about to leave.
+    pub came_in: Port,
     /// What became of a packet that was decided over in a function of the kernel's.
     pub passage: Passage,
 }
@@ -147,6 +158,11 @@ impl Default for Note {
             about: Word64::default(),
             travel: Word64::default(),
             network: Network::default(),
+            piece: Piece::default(),
+            first: First::default(),
+            fragment: FragmentKey::default(),
+            datagram: Datagram::default(),
+            came_in: Port::default(),
             passage: Passage::default(),
         }
     }

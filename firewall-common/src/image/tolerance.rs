@@ -11,6 +11,8 @@ impl Tolerance {
     pub const HOP_BY_HOP: Self = Self(1);
     /// IPv6 destination options (RFC 8200, 4.6).
     pub const DESTINATION_OPTIONS: Self = Self(1 << 1);
+    /// Fragments, whose datagrams are tracked.
+    pub const FRAGMENTS: Self = Self(1 << 2);
 
     /// As it lies in the image.
     #[inline(always)]

@@ -51,6 +51,7 @@ pub(crate) struct SubnetworkSpec<'a> {
     pub(crate) networks: Option<Texts<'a>>,
     pub(crate) routers: Option<Texts<'a>>,
     pub(crate) extension_headers: Option<Texts<'a>>,
+    pub(crate) fragments: Option<Text<'a>>,
 }
 
 /// `[node.NAME]`
@@ -260,6 +261,7 @@ fn document_of<'a>(mut document: Table<'a, '_>, spec: &mut Spec<'a>) -> bool {
             networks: table.required_texts("networks"),
             routers: table.texts("routers"),
             extension_headers: table.texts("extension_headers"),
+            fragments: table.text("fragments"),
         });
         table.finish();
     }

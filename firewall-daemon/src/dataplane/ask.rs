@@ -10,6 +10,7 @@ use firewall_common::abi::{
 };
 use firewall_common::decide::{Moment, Note, Question};
 use firewall_common::flow::{Flow, FlowKey, Sender, Signature, other};
+use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::image::Line;
 use firewall_common::tables::{Full, Route, Way};
 use firewall_common::{
@@ -128,4 +129,14 @@ impl Tables for Ask<'_> {
     fn remove(&self, _key: &FlowKey) {}
 
     fn remove_half_open(&self, _key: &FlowKey) {}
+
+    fn datagram(&self, _key: &FragmentKey) -> Option<&Datagram> {
+        None
+    }
+
+    fn begin_datagram(&self, _key: &FragmentKey, _datagram: &Datagram) -> Result<(), Full> {
+        Err(Full)
+    }
+
+    fn forget_datagram(&self, _key: &FragmentKey) {}
 }

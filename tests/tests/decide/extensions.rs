@@ -139,7 +139,7 @@ fn malformed_and_misplaced_headers_are_dropped() {
         ("extension_header", inside(ct() / v6() / hop.clone() / routing_header(0, 0, &[]) / syn())),
         ("extension_header", inside(ct() / v6() / hop.clone() / esp(1, 1) / syn())),
         ("extension_header", inside(ct() / v6() / hop.clone() / ah(1, 1) / syn())),
-        ("extension_header", inside(ct() / v6() / hop.clone() / fragment(0, true, 1) / syn())),
+        ("fragment", inside(ct() / v6() / hop.clone() / fragment(0, true, 1) / syn())),
         ("extension_header", inside(ct() / v6() / hop.clone().next_header(135))),
         // Not all of the chain is there (RFC 7112).
         ("transport_header", inside(ct() / v6() / hop.clone().next_header(6))),

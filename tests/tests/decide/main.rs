@@ -12,6 +12,7 @@ mod datagrams;
 mod errors;
 mod extensions;
 mod fixture;
+mod fragments;
 mod frames;
 mod handshakes;
 mod neighbours;

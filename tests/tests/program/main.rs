@@ -16,6 +16,8 @@ mod datagrams;
 mod errors;
 #[path = "../decide/extensions.rs"]
 mod extensions;
+#[path = "../decide/fragments.rs"]
+mod fragments;
 #[path = "../decide/frames.rs"]
 mod frames;
 #[path = "../decide/handshakes.rs"]

@@ -50,7 +50,13 @@ impl<'s> Resolver<'s> {
             }
         }
         let routers = self.routers(&name.value, spec.routers.as_ref());
-        let tolerance = self.extension_headers(spec.extension_headers.as_ref());
+        let headers = self.extension_headers(spec.extension_headers.as_ref());
+        let fragments = spec.fragments.as_ref().and_then(|text| {
+            let words = [("drop", Tolerance::default()), ("track", Tolerance::FRAGMENTS)];
+            let value = values::word("way to treat fragments", &text.value, &words);
+            self.accept(Code::InvalidFragments, text.span, value)
+        });
+        let tolerance = headers.or(fragments.unwrap_or_default());
         self.subnetworks.push(Subnetwork {
             name: Arc::from(&*name.value),
             inventory: inventory(description.as_ref(), organisation.as_ref(), responsible.as_ref()),
