@@ -131,7 +131,9 @@ impl Datagram {
         self.end.store(first.end);
         self.sequence.store(first.sequence);
         self.ports.store((first.ports.0 as u32) << 16 | first.ports.1 as u32);
-        let kernel = matches!(passage.reason, PassReason::Kernel);
+        // The first packet of a flow says that it opened it, wherever it goes.
+        let kernel =
+            matches!(passage.reason, PassReason::Kernel) || passage.exit.port == Port::GATEWAY;
         self.facts.store(
             if grant.essential { ESSENTIAL } else { 0 }
                 | if kernel { KERNEL } else { 0 }
