@@ -28,6 +28,9 @@ pub mod map {
     pub const FLOWS_NEW: &str = "FLOWS_NEW";
     /// Established flows: preallocated hash.
     pub const FLOWS: &str = "FLOWS";
+    /// Datagrams that come in fragments: LRU hash, [`crate::fragment::FragmentKey`] to
+    /// [`crate::fragment::Datagram`].
+    pub const FRAGMENTS: &str = "FRAGMENTS";
     /// Per-CPU [`super::Count`]: [`super::counter`] of port and verdict.
     pub const COUNTERS: &str = "COUNTERS";
     /// Per-CPU [`super::Count`] a rule slot.
@@ -237,6 +240,8 @@ impl Attachment {
     }
 }
 
+/// The most datagrams whose fragments are awaited; beyond that the oldest gives way.
+pub const DATAGRAMS: u32 = 4096;
 /// The most addresses that a router has of its own.
 pub const LOCAL_ADDRESSES: u32 = 4096;
 /// The most interfaces that a router has on its ports, tagged ones included.
@@ -301,6 +306,8 @@ pub struct Timeouts {
     pub tcp_closed: u32,
     /// UDP and ICMP echo that were answered.
     pub datagram: u32,
+    /// From the first fragment of a datagram to its last.
+    pub fragment: u32,
 }
 
 impl Timeouts {
@@ -315,6 +322,7 @@ impl Timeouts {
             tcp_closing: 3600 * hz,
             tcp_closed: 10 * hz,
             datagram: 180 * hz,
+            fragment: 5 * hz,
         }
     }
 }

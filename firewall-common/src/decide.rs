@@ -1,6 +1,8 @@
 //! The decision: from a frame to a verdict. The stages run in the order of the functions here.
 
 mod exit;
+mod extended;
+mod fragments;
 mod leave;
 mod note;
 mod question;
@@ -15,6 +17,9 @@ use crate::verdict::refuse;
 use crate::{DropReason, Frame, Hop, Mac, PassReason, Port, Tables, Ticks, guard};
 
 use self::exit::exit;
+use self::extended::extended;
+pub use self::extended::{Course, begin, chain, course, follow, tolerance};
+pub use self::fragments::{admit, reassemble, track};
 pub use self::leave::{Leaving, Origin, leave};
 pub use self::note::{Exit, Moment, Note, Passage};
 pub(crate) use self::question::earlier;
@@ -42,11 +47,17 @@ where
     note.moment = moment;
     let network = match link.ethertype {
         ethertype::ARP => return guard::arp(frame, tables, note, link.payload),
-        ethertype::IPV4 => parse::ipv4(frame, link.payload)?,
-        ethertype::IPV6 => parse::ipv6(frame, link.payload)?,
+        ethertype::IPV4 => parse::ipv4(frame, link.payload),
+        ethertype::IPV6 => parse::ipv6(frame, link.payload),
         _ => return refuse(DropReason::Ethertype),
     };
-    packet(frame, tables, note, &network)
+    match network {
+        Ok(network) => packet(frame, tables, note, &network),
+        Err(DropReason::Fragment | DropReason::ExtensionHeader) => {
+            extended(frame, tables, note, link.payload)
+        }
+        Err(reason) => Err(reason),
+    }
 }
 
 /// What is in force, unless nothing may pass at all.
@@ -175,12 +186,8 @@ fn conversation<T: Tables + ?Sized>(
     sender: Sender,
     segment: Segment,
 ) -> Result<Passage, DropReason> {
-    let (flow, established) = match tables.flow(&note.key) {
-        Some(flow) => (flow, true),
-        None => match tables.half_open(&note.key) {
-            Some(flow) => (flow, false),
-            None => return open(tables, note, sender, segment),
-        },
+    let Some((flow, established)) = find(tables, note) else {
+        return open(tables, note, sender, segment);
     };
     if flow.is_expired(note.moment.now) {
         forget(tables, note, established);
@@ -194,6 +201,28 @@ fn conversation<T: Tables + ?Sized>(
     if !current {
         authorise_again(tables, note, sender, flow, established)?;
     }
+    proceed(tables, note, sender, segment, flow, established)
+}
+
+/// The flow that the note's key names, and whether it is established.
+#[inline(always)]
+fn find<'t, T: Tables + ?Sized>(tables: &'t T, note: &Note) -> Option<(&'t Flow, bool)> {
+    match tables.flow(&note.key) {
+        Some(flow) => Some((flow, true)),
+        None => tables.half_open(&note.key).map(|flow| (flow, false)),
+    }
+}
+
+/// A packet of a flow that is in force.
+#[inline(always)]
+fn proceed<T: Tables + ?Sized>(
+    tables: &T,
+    note: &mut Note,
+    sender: Sender,
+    segment: Segment,
+    flow: &Flow,
+    established: bool,
+) -> Result<Passage, DropReason> {
     let state = flow.state();
     let from_initiator = state.initiator() == sender;
     let advance = flow.follow(state, sender, segment, &note.segment)?;
@@ -255,6 +284,17 @@ fn open<T: Tables + ?Sized>(
     segment: Segment,
 ) -> Result<Passage, DropReason> {
     tables.consult(note, Question::flow(sender))?;
+    enter(tables, note, sender, segment)
+}
+
+/// Keeps a flow that has been granted.
+#[inline(always)]
+fn enter<T: Tables + ?Sized>(
+    tables: &T,
+    note: &mut Note,
+    sender: Sender,
+    segment: Segment,
+) -> Result<Passage, DropReason> {
     let phase = segment.opens(&note.segment)?;
     let Note { grant, .. } = *note;
     let state = State::new(phase, sender, grant.essential);
@@ -321,6 +361,13 @@ fn authorise_again<T: Tables + ?Sized>(
         }
         Err(reason) => return Err(reason),
     }
+    renew(tables, note, sender, flow);
+    Ok(())
+}
+
+/// Writes into a flow what has just been granted to it.
+#[inline(always)]
+fn renew<T: Tables + ?Sized>(tables: &T, note: &Note, sender: Sender, flow: &Flow) {
     let mut hop = flow.side(sender).hop();
     if flow.generation() != note.moment.generation {
         // Routes may have changed, too.
@@ -329,5 +376,4 @@ fn authorise_again<T: Tables + ?Sized>(
     }
     flow.set_side(sender, heard(tables, note.signature, hop));
     flow.authorise(&note.grant);
-    Ok(())
 }

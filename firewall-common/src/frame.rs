@@ -188,6 +188,19 @@ pub mod wire {
         }
     }
     header! {
+        /// A fragment header (RFC 8200, 4.5).
+        Fragment {
+            /// What the fragmented part begins with.
+            next: u8,
+            /// Reserved.
+            reserved: u8,
+            /// Fragment offset and flags.
+            fragment: u16,
+            /// Identification.
+            identification: u32,
+        }
+    }
+    header! {
         /// The first 16 bytes of a TCP header (RFC 9293, 3.1).
         Tcp {
             /// Source port.
@@ -268,9 +281,11 @@ pub mod wire {
     }
 }
 
-use crate::decide::{self, Quoted};
+use crate::decide::{self, Course, Quoted};
 use crate::flow::{Scale, Sender};
-use crate::{DropReason, Note, parse};
+use crate::image::Tolerance;
+use crate::parse::{self, Options, Part};
+use crate::{DropReason, Note, Tables};
 use wire::Wire;
 
 /// A frame from its first Ethernet byte on.
@@ -291,6 +306,40 @@ pub trait Frame {
     #[inline(always)]
     fn quoted(&self, note: &mut Note, quoted: Quoted) -> Result<Sender, DropReason> {
         decide::quoted(self, note, quoted)
+    }
+
+    /// [`parse::extension`], as a function of its own, too.
+    #[inline(always)]
+    fn extension(&self, start: u32, end: u32) -> Result<Options, DropReason> {
+        parse::extension(self, start, end)
+    }
+
+    /// [`decide::tolerance`], as a function of its own, too.
+    #[inline(always)]
+    fn tolerance<T: Tables + ?Sized>(
+        &self,
+        tables: &T,
+        note: &mut Note,
+        start: u32,
+    ) -> Result<Tolerance, DropReason> {
+        decide::tolerance(self, tables, note, start)
+    }
+
+    /// [`decide::chain`], as a function of its own, too.
+    #[inline(always)]
+    fn chain(&self, note: &mut Note, tolerance: Tolerance) -> Result<Part, DropReason> {
+        decide::chain(self, note, tolerance)
+    }
+
+    /// [`decide::course`], as a function of its own, too.
+    #[inline(always)]
+    fn course<T: Tables + ?Sized>(
+        &self,
+        tables: &T,
+        note: &mut Note,
+        part: Part,
+    ) -> Result<Course, DropReason> {
+        decide::course(self, tables, note, part)
     }
 }
 

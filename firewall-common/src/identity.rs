@@ -7,7 +7,7 @@ use crate::abi::Stop;
 use crate::decide::Note;
 use crate::flow::Signature;
 use crate::image::{
-    self, Allowed, Header, Line, MacBinding, Party, RuleEntry, Selector, Subnetwork,
+    self, Allowed, Header, Line, MacBinding, Party, RuleEntry, Selector, Subnetwork, Tolerance,
 };
 use crate::tables::Way;
 use crate::{Addr, DropReason, Mac, Port, Service, SubnetworkSlot, Tables, Ticks, Vlan};
@@ -241,6 +241,15 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
     #[inline(always)]
     pub(crate) fn is_router(&self, subnetwork: SubnetworkSlot, mac: Mac) -> bool {
         self.subnetwork(subnetwork).is_some_and(|line| Subnetwork::has_router(line, mac))
+    }
+
+    /// What a speaker's subnetwork lets by beside plain packets; the gateway has none.
+    #[inline(always)]
+    pub(crate) fn tolerance(&self, speaker: &Speaker) -> Tolerance {
+        match self.subnetwork(speaker.subnetwork) {
+            Some(line) => Subnetwork::decode(line).tolerance,
+            None => Tolerance::default(),
+        }
     }
 
     /// The routers that the sender of this frame is one of, as a speaker; `false` if it is none.

@@ -10,12 +10,14 @@ mod identity;
 mod rule;
 #[cfg(test)]
 mod tests;
+mod tolerance;
 
 pub use self::hash::{buckets, network_hash, node_hash, rule_hash};
 use self::hash::{half, high, low, pack};
 use self::identity::MAC;
 pub use self::identity::{Identity, Kind, MacBinding, Party, router_address};
 pub use self::rule::{Allowed, RuleEntry, Selector, Shape};
+pub use self::tolerance::Tolerance;
 use crate::{Mac, Port, Service, SubnetworkSlot, Vlan};
 
 /// One line of the image: as large as a cache line, aligned to it.
@@ -69,6 +71,8 @@ pub struct Header {
     pub lines: u32,
     /// Identifies the policy: the first 8 bytes of its hash.
     pub policy: u64,
+    /// What at least one subnetwork lets by.
+    pub tolerance: Tolerance,
 }
 
 impl Header {
@@ -82,14 +86,14 @@ impl Header {
             self.shapes as u64 | (self.echo.0 as u64) << 16 | (self.lines as u64) << 32,
             u64::from_le_bytes(self.any_prefix_lengths),
             self.policy,
-            0,
+            self.tolerance.bits() as u64,
         ])
     }
 
     /// From its line.
     #[inline(always)]
     pub const fn decode(line: &Line) -> Self {
-        let Line([seed, identity, rule, service, shapes, lengths, policy, _]) = *line;
+        let Line([seed, identity, rule, service, shapes, lengths, policy, tolerance]) = *line;
         Self {
             seed,
             identity_base: low(identity),
@@ -103,6 +107,7 @@ impl Header {
             any_prefix_lengths: lengths.to_le_bytes(),
             lines: high(shapes),
             policy,
+            tolerance: Tolerance::from_bits(half(tolerance, 0)),
         }
     }
 }
@@ -117,6 +122,8 @@ pub struct Subnetwork {
     /// The subnetwork behind the peer port whose routers this one's nodes use as their gateway, if
     /// there is exactly one.
     pub gateway: SubnetworkSlot,
+    /// What it lets by beside plain packets.
+    pub tolerance: Tolerance,
     /// MACs of the routers that its nodes may be behind; unused places are zero.
     pub routers: [Mac; ROUTERS_PER_SUBNETWORK],
 }
@@ -125,7 +132,10 @@ impl Subnetwork {
     /// As it lies in the image.
     pub const fn encode(self) -> Line {
         let mut words = [0; 8];
-        words[0] = self.port.0 as u64 | (self.vlan.0 as u64) << 16 | (self.gateway.0 as u64) << 32;
+        words[0] = self.port.0 as u64
+            | (self.vlan.0 as u64) << 16
+            | (self.gateway.0 as u64) << 32
+            | (self.tolerance.bits() as u64) << 48;
         // Six words hold eight MACs: word 2 + i carries router i, and its upper 16 bits carry a
         // third of router 6 (i < 3) or router 7.
         let mut index = 0;
@@ -145,6 +155,7 @@ impl Subnetwork {
             port: Port(half(binding, 0)),
             vlan: Vlan(half(binding, 1)),
             gateway: SubnetworkSlot(half(binding, 2)),
+            tolerance: Tolerance::from_bits(half(binding, 3)),
             routers: [Mac([0; 6]); ROUTERS_PER_SUBNETWORK],
         }
     }

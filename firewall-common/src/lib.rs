@@ -11,6 +11,7 @@ pub mod addr;
 pub mod decide;
 pub mod event;
 pub mod flow;
+pub mod fragment;
 pub mod frame;
 pub mod guard;
 pub mod id;

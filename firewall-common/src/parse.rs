@@ -1,40 +1,16 @@
 //! From bytes to headers. Each stage returns the value that the next one needs.
 
+mod chain;
+mod numbers;
 mod options;
 
-pub use self::options::window_scale;
+pub use self::chain::{Part, Piece, chain, ipv4_fragment};
+pub use self::numbers::{ethertype, next, protocol};
+pub use self::options::{Options, extension, window_scale};
 use crate::flow::{Scale, Signature, Tcp};
 use crate::frame::wire;
 use crate::verdict::refuse;
 use crate::{Addr, DropReason, Frame, Port, Vlan};
-
-/// EtherTypes (IEEE 802 numbers, IANA).
-pub mod ethertype {
-    /// IPv4.
-    pub const IPV4: u16 = 0x0800;
-    /// ARP.
-    pub const ARP: u16 = 0x0806;
-    /// IEEE 802.1Q customer tag.
-    pub const VLAN: u16 = 0x8100;
-    /// IPv6.
-    pub const IPV6: u16 = 0x86dd;
-    /// IEEE 802.1ad service tag.
-    pub const SERVICE_VLAN: u16 = 0x88a8;
-    /// The service tag that older equipment uses.
-    pub const OLD_SERVICE_VLAN: u16 = 0x9100;
-}
-
-/// IP protocol numbers (IANA).
-pub mod protocol {
-    /// ICMP (RFC 792).
-    pub const ICMP: u8 = 1;
-    /// TCP (RFC 9293).
-    pub const TCP: u8 = 6;
-    /// UDP (RFC 768).
-    pub const UDP: u8 = 17;
-    /// ICMPv6 (RFC 4443).
-    pub const ICMPV6: u8 = 58;
-}
 
 /// The link layer: who sends to whom, with which tag, on which port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +58,7 @@ pub fn link<F: Frame + ?Sized>(frame: &F, port: Port) -> Result<Link, DropReason
 }
 
 /// The network layer, options and extension headers excluded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     /// Who sends.
     pub source: Addr,
@@ -104,27 +80,42 @@ pub struct Network {
 /// and a tag.
 const PADDED: u32 = 64;
 
-/// Reads an IPv4 header (RFC 791).
+/// Reads an IPv4 header (RFC 791) of a whole packet.
 #[inline(always)]
 pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
+    let header = ipv4_header(frame, start)?;
+    if u16::from_be(header.fragment) & 0x3fff != 0 {
+        return Err(DropReason::Fragment);
+    }
+    ipv4_packet(header, start)
+}
+
+#[inline(always)]
+fn ipv4_header<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<wire::Ipv4, DropReason> {
     let Some(header) = frame.load::<wire::Ipv4>(start) else {
         return refuse(DropReason::Truncated);
     };
-    let wire::Ipv4 { version, length, fragment, hops, protocol, source, destination, .. } = header;
+    let wire::Ipv4 { version, length, fragment, hops, .. } = header;
     if version != 0x45 {
         let options = version >> 4 == 4 && version & 0x0f > 5;
         return Err(if options { DropReason::IpOptions } else { DropReason::IpHeader });
     }
     let length = u16::from_be(length) as u32;
-    let end = start + length;
-    let fragment = u16::from_be(fragment);
     // TTL 0, the reserved flag: a host behind us would take both.
-    if length < 20 || end > frame.length() || hops == 0 || fragment & 0x8000 != 0 {
+    if length < 20
+        || start + length > frame.length()
+        || hops == 0
+        || u16::from_be(fragment) & 0x8000 != 0
+    {
         return refuse(DropReason::IpHeader);
     }
-    if fragment & 0x3fff != 0 {
-        return refuse(DropReason::Fragment);
-    }
+    Ok(header)
+}
+
+#[inline(always)]
+fn ipv4_packet(header: wire::Ipv4, start: u32) -> Result<Network, DropReason> {
+    let wire::Ipv4 { length, hops, protocol, source, destination, .. } = header;
+    let length = u16::from_be(length) as u32;
     let addresses = (Addr::from_v4_word(source), Addr::from_v4_word(destination));
     let (source, destination) = (u32::from_be(source), u32::from_be(destination));
     if !is_unicast_v4(source) || source == destination {
@@ -140,13 +131,26 @@ pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropRea
         hops,
         length,
         payload: start + 20,
-        end,
+        end: start + length,
     })
 }
 
-/// Reads an IPv6 header (RFC 8200).
+/// Reads an IPv6 header (RFC 8200) that the transport header follows at once.
 #[inline(always)]
 pub fn ipv6<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
+    let network = ipv6_header(frame, start)?;
+    if network.protocol == next::FRAGMENT {
+        return Err(DropReason::Fragment);
+    }
+    if is_extension_header(network.protocol) {
+        return Err(DropReason::ExtensionHeader);
+    }
+    Ok(network)
+}
+
+/// Reads an IPv6 header; the payload may begin with an extension header.
+#[inline(always)]
+pub(crate) fn ipv6_header<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
     let Some(header) = frame.load::<wire::Ipv6>(start) else {
         return refuse(DropReason::Truncated);
     };
@@ -162,12 +166,6 @@ pub fn ipv6<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropRea
     }
     if !is_unicast_v6(destination) && !is_group_v6(destination) {
         return refuse(DropReason::IpDestination);
-    }
-    if next == 44 {
-        return refuse(DropReason::Fragment);
-    }
-    if is_extension_header(next) {
-        return refuse(DropReason::ExtensionHeader);
     }
     Ok(Network { source, destination, protocol: next, hops, length: end - start, payload, end })
 }

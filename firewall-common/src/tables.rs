@@ -1,8 +1,9 @@
 //! The questions a verdict may ask.
 
 use crate::abi::{Attachment, NodeState, PortState, Publication, Stop, SubnetworkState};
-use crate::decide::{self, Note, Question};
+use crate::decide::{self, Course, Note, Question};
 use crate::flow::{Flow, FlowKey, Phase, Sender};
+use crate::fragment::{Datagram, FragmentKey};
 use crate::identity::{self, Direction, Role};
 use crate::image::Line;
 use crate::word::Word64;
@@ -54,6 +55,8 @@ pub trait Tables {
     fn route(&self, note: &Note, sender: Sender, from: Vlan, to: Attachment) -> Route;
     /// How long a flow may be silent in that phase, in ticks.
     fn timeout(&self, phase: Phase) -> u32;
+    /// How long a datagram may take from its first fragment to its last, in ticks.
+    fn reassembly(&self) -> u32;
     /// The stop of everything and the publication; `None` only if the map is missing.
     fn control(&self) -> Option<(Stop, Publication)>;
     /// A line of the given half of the image.
@@ -74,6 +77,12 @@ pub trait Tables {
     fn remove(&self, key: &FlowKey);
     /// Forgets a half-open flow.
     fn remove_half_open(&self, key: &FlowKey);
+    /// A datagram that comes in fragments.
+    fn datagram(&self, key: &FragmentKey) -> Option<&Datagram>;
+    /// Enters a datagram that is not there yet; an older one may give way.
+    fn begin_datagram(&self, key: &FragmentKey, datagram: &Datagram) -> Result<(), Full>;
+    /// Forgets a datagram.
+    fn forget_datagram(&self, key: &FragmentKey);
 
     // What follows answers from the image. The kernel calls each as a function that the verifier
     // walks once, with nothing known but the types, instead of once for every way there.
@@ -82,6 +91,42 @@ pub trait Tables {
     #[inline(always)]
     fn consult(&self, note: &mut Note, question: Question) -> Result<(), DropReason> {
         decide::consult(self, note, question)
+    }
+
+    /// [`decide::follow`]; the passage is left in the note.
+    #[inline(always)]
+    fn follow(
+        &self,
+        note: &mut Note,
+        course: Course,
+        flow: &Flow,
+        established: bool,
+    ) -> Result<(), DropReason> {
+        decide::follow(self, note, course, flow, established)
+    }
+
+    /// [`decide::begin`]; the passage is left in the note.
+    #[inline(always)]
+    fn begin(&self, note: &mut Note, course: Course) -> Result<(), DropReason> {
+        decide::begin(self, note, course)
+    }
+
+    /// [`decide::admit`].
+    #[inline(always)]
+    fn admit(&self, note: &mut Note) -> Result<(), DropReason> {
+        decide::admit(self, note)
+    }
+
+    /// [`decide::track`].
+    #[inline(always)]
+    fn track(&self, note: &mut Note) -> Result<(), DropReason> {
+        decide::track(self, note)
+    }
+
+    /// [`decide::reassemble`]; the passage is left in the note.
+    #[inline(always)]
+    fn reassemble(&self, note: &mut Note) -> Result<(), DropReason> {
+        decide::reassemble(self, note)
     }
 
     /// [`identity::identify`].

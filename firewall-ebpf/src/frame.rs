@@ -5,13 +5,15 @@ use core::ptr;
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::helpers::generated::bpf_xdp_get_buff_len;
 use aya_ebpf::programs::{TcContext, XdpContext};
-use firewall_common::decide::{self, Quoted};
+use firewall_common::decide::{self, Course, Quoted};
 use firewall_common::flow::{Scale, Sender};
 use firewall_common::frame::wire::Wire;
-use firewall_common::parse::{self, ethertype};
-use firewall_common::{DropReason, Frame, Note, Port, Vlan};
+use firewall_common::image::Tolerance;
+use firewall_common::parse::{self, Options, Part, ethertype};
+use firewall_common::{DropReason, Frame, Note, Port, Tables, Vlan};
 
 use crate::consult::answer;
+use crate::extended;
 
 /// The frame that the kernel handed us.
 pub(crate) struct Packet {
@@ -22,24 +24,25 @@ pub(crate) struct Packet {
 impl Packet {
     #[inline(always)]
     pub(crate) fn new(context: &XdpContext) -> Self {
-        Self::of(context.ctx)
+        let mut packet = Self { context: context.ctx, length: 0 };
+        let (start, end) = packet.bounds();
+        packet.length = (end - start) as u32;
+        packet
     }
 
     /// The frame may go on in pages of its own, which cannot be read: no header lies there, or it is
     /// too short.
     #[inline(always)]
     pub(crate) fn in_pieces(context: &XdpContext) -> Self {
-        // SAFETY: the context is the kernel's.
-        let length = unsafe { bpf_xdp_get_buff_len(context.ctx) };
-        Self { context: context.ctx, length: (length & 0xffff_ffff) as u32 }
+        Self::of(context.ctx)
     }
 
+    /// Either kind, where nanoseconds do not matter.
     #[inline(always)]
-    fn of(context: *mut xdp_md) -> Self {
-        let mut packet = Self { context, length: 0 };
-        let (start, end) = packet.bounds();
-        packet.length = (end - start) as u32;
-        packet
+    pub(crate) fn of(context: *mut xdp_md) -> Self {
+        // SAFETY: the context is the kernel's.
+        let length = unsafe { bpf_xdp_get_buff_len(context) };
+        Self { context, length: (length & 0xffff_ffff) as u32 }
     }
 
     /// The volatile reads keep LLVM from passing the two around as arguments, in a form in which
@@ -58,7 +61,7 @@ impl Packet {
 /// A frame that the kernel is about to send. What lies in its pages beyond `data_end` cannot be read;
 /// headers of the kernel's own lie before.
 pub(crate) struct Buffer {
-    context: *mut __sk_buff,
+    pub(crate) context: *mut __sk_buff,
 }
 
 impl Buffer {
@@ -68,7 +71,7 @@ impl Buffer {
     }
 
     #[inline(always)]
-    fn of(context: *mut __sk_buff) -> Self {
+    pub(crate) fn of(context: *mut __sk_buff) -> Self {
         Self { context }
     }
 
@@ -128,6 +131,40 @@ impl Frame for Buffer {
     fn quoted(&self, note: &mut Note, quoted: Quoted) -> Result<Sender, DropReason> {
         sender(cordon_quoted_out(self.context, note, encode(quoted)), note)
     }
+
+    #[inline(always)]
+    fn extension(&self, start: u32, end: u32) -> Result<Options, DropReason> {
+        let place = start as u64 | (end as u64) << 32;
+        extended::options(extended::cordon_extension_out(self.context, place))
+    }
+
+    #[inline(always)]
+    fn tolerance<T: Tables + ?Sized>(
+        &self,
+        _tables: &T,
+        note: &mut Note,
+        start: u32,
+    ) -> Result<Tolerance, DropReason> {
+        let answer = extended::cordon_tolerance_out(self.context, note, start as u64);
+        extended::told(answer, note).map(extended::tolerance)
+    }
+
+    #[inline(always)]
+    fn chain(&self, note: &mut Note, tolerance: Tolerance) -> Result<Part, DropReason> {
+        let answer = extended::cordon_chain_out(self.context, note, tolerance.bits() as u64);
+        extended::told(answer, note).map(Part::decode)
+    }
+
+    #[inline(always)]
+    fn course<T: Tables + ?Sized>(
+        &self,
+        _tables: &T,
+        note: &mut Note,
+        part: Part,
+    ) -> Result<Course, DropReason> {
+        let answer = extended::cordon_course_out(self.context, note, part.encode());
+        extended::told(answer, note).map(Course::decode)
+    }
 }
 
 #[inline(always)]
@@ -186,6 +223,40 @@ impl Frame for Packet {
     #[inline(always)]
     fn quoted(&self, note: &mut Note, quoted: Quoted) -> Result<Sender, DropReason> {
         sender(cordon_quoted(self.context, note, encode(quoted)), note)
+    }
+
+    #[inline(always)]
+    fn extension(&self, start: u32, end: u32) -> Result<Options, DropReason> {
+        let place = start as u64 | (end as u64) << 32;
+        extended::options(extended::cordon_extension(self.context, place))
+    }
+
+    #[inline(always)]
+    fn tolerance<T: Tables + ?Sized>(
+        &self,
+        _tables: &T,
+        note: &mut Note,
+        start: u32,
+    ) -> Result<Tolerance, DropReason> {
+        let answer = extended::cordon_tolerance(self.context, note, start as u64);
+        extended::told(answer, note).map(extended::tolerance)
+    }
+
+    #[inline(always)]
+    fn chain(&self, note: &mut Note, tolerance: Tolerance) -> Result<Part, DropReason> {
+        let answer = extended::cordon_chain(self.context, note, tolerance.bits() as u64);
+        extended::told(answer, note).map(Part::decode)
+    }
+
+    #[inline(always)]
+    fn course<T: Tables + ?Sized>(
+        &self,
+        _tables: &T,
+        note: &mut Note,
+        part: Part,
+    ) -> Result<Course, DropReason> {
+        let answer = extended::cordon_course(self.context, note, part.encode());
+        extended::told(answer, note).map(Course::decode)
     }
 }
 

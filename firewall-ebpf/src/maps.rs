@@ -4,7 +4,7 @@
 use core::ptr;
 
 use aya_ebpf::Global;
-use aya_ebpf::bindings::{BPF_F_MMAPABLE, xdp_md};
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_NOEXIST, xdp_md};
 use aya_ebpf::helpers::bpf_jiffies64;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMap, HashMap, LruHashMap, PerCpuArray, RingBuf};
@@ -12,14 +12,15 @@ use firewall_common::abi::{
     Attachment, Control, Count, EventState, NodeState, PortState, Publication, Stop,
     SubnetworkState,
 };
-use firewall_common::decide::{Origin, Question};
+use firewall_common::decide::{Course, Origin, Question};
 use firewall_common::flow::{Flow, FlowKey, Phase, Sender};
+use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::identity::{Direction, Role};
 use firewall_common::image::Line;
 use firewall_common::tables::{Full, Route, Tables, Way};
 use firewall_common::{Addr, DropReason, NodeSlot, Note, Port, SubnetworkSlot, Ticks, Vlan};
 
-use crate::{consult, route};
+use crate::{consult, extended, route};
 
 #[map]
 static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -35,6 +36,8 @@ static NAMES: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 static FLOWS: HashMap<FlowKey, Flow> = HashMap::with_max_entries(1, 0);
 #[map]
 static FLOWS_NEW: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
+#[map]
+static FRAGMENTS: LruHashMap<FragmentKey, Datagram> = LruHashMap::with_max_entries(1, 0);
 #[map]
 static PORTS: DevMap = DevMap::with_max_entries(64, 0);
 #[map]
@@ -90,6 +93,9 @@ static TIMEOUT_TCP_CLOSED: Global<u32> = Global::new(0);
 /// [`Timeouts::datagram`].
 #[unsafe(no_mangle)]
 static TIMEOUT_DATAGRAM: Global<u32> = Global::new(0);
+/// [`Timeouts::fragment`].
+#[unsafe(no_mangle)]
+static TIMEOUT_FRAGMENT: Global<u32> = Global::new(0);
 /// Events that one CPU may write in one tick.
 #[unsafe(no_mangle)]
 pub(crate) static EVENTS_PER_TICK: Global<u32> = Global::new(0);
@@ -272,6 +278,11 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
+    fn reassembly(&self) -> u32 {
+        TIMEOUT_FRAGMENT.load()
+    }
+
+    #[inline(always)]
     fn control(&self) -> Option<(Stop, Publication)> {
         let control = CONTROL.get(0)?;
         let stop = Stop::decode(control.stop.load());
@@ -335,6 +346,23 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
+    fn datagram(&self, key: &FragmentKey) -> Option<&Datagram> {
+        // SAFETY: as in `flow`; its key's cookie tells it from another's.
+        unsafe { FRAGMENTS.get(key) }
+    }
+
+    #[inline(always)]
+    fn begin_datagram(&self, key: &FragmentKey, datagram: &Datagram) -> Result<(), Full> {
+        FRAGMENTS.insert(key, datagram, BPF_NOEXIST as u64).map_err(|_| Full)
+    }
+
+    #[inline(always)]
+    fn forget_datagram(&self, key: &FragmentKey) {
+        // Absent already: another CPU was faster.
+        let _ = FRAGMENTS.remove(key);
+    }
+
+    #[inline(always)]
     fn consult(&self, note: &mut Note, question: Question) -> Result<(), DropReason> {
         let answer = match question {
             Question::FlowOpenedByLow | Question::FlowOpenedByHigh => {
@@ -344,6 +372,38 @@ impl Tables for Kernel {
             Question::Report => consult::cordon_report(note),
         };
         consult::answered(answer, note)
+    }
+
+    #[inline(always)]
+    fn follow(
+        &self,
+        note: &mut Note,
+        course: Course,
+        flow: &Flow,
+        established: bool,
+    ) -> Result<(), DropReason> {
+        let number = course.encode() | (established as u64) << 8;
+        consult::answered(extended::cordon_follow(self.context, note, flow, number), note)
+    }
+
+    #[inline(always)]
+    fn begin(&self, note: &mut Note, course: Course) -> Result<(), DropReason> {
+        consult::answered(extended::cordon_begin(self.context, note, course.encode()), note)
+    }
+
+    #[inline(always)]
+    fn admit(&self, note: &mut Note) -> Result<(), DropReason> {
+        consult::answered(extended::cordon_admit(note), note)
+    }
+
+    #[inline(always)]
+    fn track(&self, note: &mut Note) -> Result<(), DropReason> {
+        consult::answered(extended::cordon_track(note), note)
+    }
+
+    #[inline(always)]
+    fn reassemble(&self, note: &mut Note) -> Result<(), DropReason> {
+        consult::answered(extended::cordon_reassemble(note), note)
     }
 
     #[inline(always)]

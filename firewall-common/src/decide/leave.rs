@@ -4,10 +4,10 @@
 //! a container, or a process on the gateway.
 
 use super::related::quoted_flow;
-use super::{Exit, Note, PassReason, Passage, Question, moment, name, packet};
+use super::{Course, Exit, Note, PassReason, Passage, Question, find, moment, name, packet};
 use crate::abi::Stop;
-use crate::flow::{Flow, Sender, other};
-use crate::parse::{self, Network, Transport, ethertype};
+use crate::flow::{Flow, Sender, Signature, other};
+use crate::parse::{self, Network, Part, Transport, ethertype};
 use crate::tables::Way;
 use crate::{DropReason, Frame, Port, RuleSlot, SubnetworkSlot, Tables, Ticks, Vlan, guard};
 
@@ -96,14 +96,19 @@ where
         ethertype::ARP if origin == Origin::Gateway => {
             return guard::arp(frame, tables, note, link.payload);
         }
-        ethertype::IPV4 => parse::ipv4(frame, link.payload)?,
-        ethertype::IPV6 => parse::ipv6(frame, link.payload)?,
+        ethertype::IPV4 => parse::ipv4(frame, link.payload),
+        ethertype::IPV6 => parse::ipv6(frame, link.payload),
         _ => return Err(DropReason::Ethertype),
     };
-    let passage = match origin {
-        Origin::Gateway => packet(frame, tables, note, &network)?,
-        Origin::Port(from) => forwarded(frame, tables, note, &network, from)?,
-        Origin::Unguarded => return Err(DropReason::Egress),
+    let passage = match (network, origin) {
+        (Ok(network), Origin::Gateway) => packet(frame, tables, note, &network)?,
+        (Ok(network), Origin::Port(from)) => forwarded(frame, tables, note, &network, from)?,
+        (Err(DropReason::ExtensionHeader | DropReason::Fragment), Origin::Port(from)) => {
+            forwarded_extended(frame, tables, note, link.payload, from)?
+        }
+        // The gateway belongs to no subnetwork that could let by more than plain packets.
+        (Err(reason), Origin::Gateway | Origin::Port(_)) => return Err(reason),
+        (Ok(_) | Err(_), Origin::Unguarded) => return Err(DropReason::Egress),
     };
     // Neighbour discovery goes out where the address is asked for.
     let Exit { port: wanted, vlan: tagged, .. } = passage.exit;
@@ -167,11 +172,56 @@ fn live<T: Tables + ?Sized>(
         note.sender = sender;
         tables.consult(note, Question::flow(state.initiator()))?;
     }
-    Ok(Passage {
+    Ok(towards(far))
+}
+
+const fn towards(far: Signature) -> Passage {
+    Passage {
         reason: PassReason::Kernel,
         exit: Exit::unchanged(far.port(), far.vlan()),
         rule: RuleSlot(0),
         from: SubnetworkSlot(0),
         to: SubnetworkSlot(0),
-    })
+    }
+}
+
+/// The same for a packet that is not plain, which is asked about every time.
+#[inline(always)]
+fn forwarded_extended<F, T>(
+    frame: &F,
+    tables: &T,
+    note: &mut Note,
+    start: u32,
+    from: Port,
+) -> Result<Passage, DropReason>
+where
+    F: Frame + ?Sized,
+    T: Tables + ?Sized,
+{
+    let tolerance = frame.tolerance(tables, note, start)?;
+    note.came_in = from;
+    let part = frame.chain(note, tolerance)?;
+    match part {
+        Part::Whole => {}
+        Part::First => tables.admit(note)?,
+        Part::Next => {
+            tables.reassemble(note)?;
+            return Ok(note.passage);
+        }
+    }
+    let Course::Whole { sender, segment: _ } = frame.course(tables, note, part)?;
+    let Some((flow, _)) = find(tables, note) else {
+        return Err(DropReason::NoRule);
+    };
+    let (near, far) = (flow.side(sender), flow.side(other(sender)));
+    if flow.is_expired(note.moment.now) || near.port() != from {
+        return Err(DropReason::NoRule);
+    }
+    note.signature = near;
+    tables.consult(note, Question::flow(flow.state().initiator()))?;
+    note.passage = towards(far);
+    if part == Part::First {
+        tables.track(note)?;
+    }
+    Ok(note.passage)
 }

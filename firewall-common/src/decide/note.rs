@@ -2,10 +2,11 @@
 
 use crate::abi::Stop;
 use crate::flow::{End, Flow, FlowKey, Grant, Sender, Signature, Tcp};
+use crate::fragment::{Datagram, First, FragmentKey};
 use crate::guard::Claim;
 use crate::identity::{Direction, Speaker};
 use crate::image::Allowed;
-use crate::parse::{Link, Network};
+use crate::parse::{Link, Network, Piece};
 use crate::tables::Lookup;
 use crate::word::Word64;
 use crate::{
@@ -63,6 +64,18 @@ pub struct Passage {
     pub to: SubnetworkSlot,
 }
 
+impl Default for Passage {
+    fn default() -> Self {
+        Self {
+            reason: PassReason::Established,
+            exit: Exit::GATEWAY,
+            rule: RuleSlot::default(),
+            from: SubnetworkSlot::default(),
+            to: SubnetworkSlot::default(),
+        }
+    }
+}
+
 /// What the decision learned of the frame so far; zero where it did not get that far.
 #[derive(Debug)]
 #[repr(C)]
@@ -109,6 +122,20 @@ pub struct Note {
     pub about: Word64,
     /// The packet's length, its TTL or hop limit in the upper half.
     pub travel: Word64,
+    /// The headers of a packet that is not plain.
+    pub network: Network,
+    /// Where it lies in its datagram, if it is a fragment.
+    pub piece: Piece,
+    /// What all fragments of that datagram have in common.
+    pub first: First,
+    /// The datagram's key.
+    pub fragment: FragmentKey,
+    /// A datagram being written before it enters its table.
+    pub datagram: Datagram,
+    /// The port that the packet came in by, be it that it is about to leave.
+    pub came_in: Port,
+    /// What became of a packet that was decided over in a function of the kernel's.
+    pub passage: Passage,
 }
 
 const NAMED: u64 = 1 << 48;
@@ -136,6 +163,13 @@ impl Default for Note {
             nodes: Word64::default(),
             about: Word64::default(),
             travel: Word64::default(),
+            network: Network::default(),
+            piece: Piece::default(),
+            first: First::default(),
+            fragment: FragmentKey::default(),
+            datagram: Datagram::default(),
+            came_in: Port::default(),
+            passage: Passage::default(),
         }
     }
 }

@@ -250,6 +250,29 @@ pub enum Segment {
 }
 
 impl Segment {
+    /// As a number, across a call of the kernel's.
+    #[inline(always)]
+    pub const fn encode(self) -> u64 {
+        match self {
+            Self::Tcp => 0,
+            Self::Datagram => 1,
+            Self::Echo { request: true } => 2,
+            Self::Echo { request: false } => 3,
+        }
+    }
+
+    /// From [`Segment::encode`]; `None` for every other number.
+    #[inline(always)]
+    pub const fn decode(number: u64) -> Option<Self> {
+        match number {
+            0 => Some(Self::Tcp),
+            1 => Some(Self::Datagram),
+            2 => Some(Self::Echo { request: true }),
+            3 => Some(Self::Echo { request: false }),
+            _ => None,
+        }
+    }
+
     /// The phase of a flow that this segment opens, or why it cannot open one.
     #[inline(always)]
     pub const fn opens(self, segment: &Tcp) -> Result<Phase, DropReason> {

@@ -30,7 +30,7 @@ impl Tcp {
 
     /// The sequence number behind it: SYN and FIN take one, too.
     #[inline(always)]
-    pub(super) const fn end(&self) -> u32 {
+    pub(crate) const fn end(&self) -> u32 {
         let flags = self.has(flag::SYN) as u32 + self.has(flag::FIN) as u32;
         self.sequence.wrapping_add(self.length).wrapping_add(flags)
     }
@@ -191,6 +191,26 @@ impl Flow {
     #[inline(always)]
     fn mark(&self, end: Sender, mark: Mark) {
         self.marks[index(end)].store(mark.encode());
+    }
+
+    /// The sender has come as far as that; `false` if it may not.
+    #[inline(always)]
+    pub(crate) fn extend(&self, sender: Sender, sent: u32) -> bool {
+        let windows = self.windows(self.state(), sender);
+        if !is_not_after(sent, windows.theirs.granted) {
+            return false;
+        }
+        let mark = &self.marks[index(sender)];
+        let mut seen = windows.ours;
+        for _ in 0..TRIES {
+            let wanted = Mark { sent: later(seen.sent, sent), ..seen };
+            let found = mark.exchange(seen.encode(), wanted.encode());
+            if found == seen.encode() {
+                break;
+            }
+            seen = Mark::decode(found);
+        }
+        true
     }
 
     /// Moves the sender's mark on, never back. A mark that fell behind would cut the connection for

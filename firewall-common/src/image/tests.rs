@@ -17,6 +17,7 @@ fn a_header_survives_its_line() {
         any_prefix_lengths: [120, 112, 64, 0, 0, 0, 0, 0],
         lines: 70_000,
         policy: 42,
+        tolerance: Tolerance::HOP_BY_HOP,
     };
     assert_eq!(Header::decode(&header.encode()), header);
 }
@@ -27,14 +28,12 @@ fn a_subnetwork_keeps_all_eight_routers() {
     for (index, router) in (0..).zip(routers.iter_mut()) {
         *router = Mac([2, 0, 0x5e, 0xa1, 0xb2, index]);
     }
-    let subnetwork =
-        Subnetwork { port: Port(1), vlan: Vlan(120), gateway: SubnetworkSlot(3), routers };
-    let line = subnetwork.encode();
+    let (port, vlan, gateway) = (Port(1), Vlan(120), SubnetworkSlot(3));
+    let tolerance = Tolerance::from_bits(u16::MAX);
+    let line = Subnetwork { port, vlan, gateway, tolerance, routers }.encode();
     let decoded = Subnetwork::decode(&line);
-    assert_eq!(
-        (decoded.port, decoded.vlan, decoded.gateway),
-        (Port(1), Vlan(120), SubnetworkSlot(3))
-    );
+    assert_eq!((decoded.port, decoded.vlan, decoded.gateway), (port, vlan, gateway));
+    assert_eq!(decoded.tolerance, tolerance);
     assert!(routers.iter().all(|&router| Subnetwork::has_router(&line, router)));
     assert!(!Subnetwork::has_router(&line, Mac([2, 0, 0x5e, 0xa1, 0xb2, 9])));
     assert!(!Subnetwork::has_router(&Subnetwork::default().encode(), Mac::default()));

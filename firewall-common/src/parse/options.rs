@@ -1,4 +1,5 @@
-//! The options of a SYN: what the two ends agree on for the whole connection.
+//! Lists of options: of a SYN, what the two ends agree on for the whole connection; of IPv6, what
+//! must not be more than it seems.
 
 use crate::flow::Scale;
 use crate::frame::wire;
@@ -46,4 +47,57 @@ pub fn window_scale<F: Frame + ?Sized>(
         at += size;
     }
     Ok(scale)
+}
+
+/// An IPv6 header of options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What follows it.
+    pub next: u8,
+    /// Its bytes.
+    pub length: u32,
+}
+
+/// The longest header of options, in bytes (RFC 8504, 5.3: a limit is the host's to choose).
+const LONGEST: u32 = 64;
+
+/// Reads the hop-by-hop or destination options that begin at `start`, in a packet that ends at `end`
+/// (RFC 8200, 4.2). Every option must be one that whoever does not know it skips: a home address
+/// (201) would be another source, a jumbo payload (194) another length.
+#[inline(always)]
+pub fn extension<F: Frame + ?Sized>(
+    frame: &F,
+    start: u32,
+    end: u32,
+) -> Result<Options, DropReason> {
+    const PAD: u8 = 0;
+    const OTHER_THAN_SKIP: u8 = 0xc0;
+    let byte = |at: u32| match frame.load::<wire::Byte>(start + at - 1) {
+        Some(wire::Byte { value, .. }) => Ok(value),
+        None => Err(DropReason::ExtensionHeader),
+    };
+    let next = byte(0)?;
+    let length = (byte(1)? as u32 + 1) * 8;
+    if length > LONGEST || start + length > end {
+        return Err(DropReason::ExtensionHeader);
+    }
+    let mut at = 2;
+    for _ in 0..LONGEST {
+        // As above.
+        at &= 127;
+        if at >= length {
+            break;
+        }
+        let kind = byte(at)?;
+        if kind == PAD {
+            at += 1;
+            continue;
+        }
+        let size = 2 + byte(at + 1)? as u32;
+        if kind & OTHER_THAN_SKIP != 0 || at + size > length {
+            return Err(DropReason::ExtensionHeader);
+        }
+        at += size;
+    }
+    Ok(Options { next, length })
 }

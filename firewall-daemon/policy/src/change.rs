@@ -98,7 +98,17 @@ fn same_subnetwork(
     (one_in, one): In<'_, Subnetwork>,
     (other_in, other): In<'_, Subnetwork>,
 ) -> bool {
-    let Subnetwork { name, inventory, criticality, port, vlan, networks, routers, span: _ } = one;
+    let Subnetwork {
+        name,
+        inventory,
+        criticality,
+        port,
+        vlan,
+        networks,
+        routers,
+        tolerance,
+        span: _,
+    } = one;
     let port_name = |policy: &Policy, port: firewall_common::Port| {
         policy.ports().get(usize::from(port.0)).cloned()
     };
@@ -109,6 +119,7 @@ fn same_subnetwork(
         && *vlan == other.vlan
         && *networks == other.networks
         && *routers == other.routers
+        && *tolerance == other.tolerance
 }
 
 fn same_node((one_in, one): In<'_, Node>, (other_in, other): In<'_, Node>) -> bool {

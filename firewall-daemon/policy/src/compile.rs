@@ -14,13 +14,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use firewall_common::image::{
     ANY_PREFIX_LENGTHS, Header, IDENTITIES_PER_LINE, Identity, Kind, Line, MacBinding,
-    ROUTERS_PER_SUBNETWORK, RULES_PER_LINE, RuleEntry, SERVICE_LINES, Subnetwork, buckets,
-    router_address,
+    ROUTERS_PER_SUBNETWORK, RULES_PER_LINE, RuleEntry, SERVICE_LINES, Subnetwork, Tolerance,
+    buckets, router_address,
 };
 use firewall_common::{Addr, Mac, NodeSlot, Port, Service, SubnetworkSlot};
 use ipnet::IpNet;
 
-use crate::model::{Gateway, Policy, Selector};
+use crate::model::{self, Gateway, Policy, Selector};
 use crate::resolve::{lies_within, mapped_length};
 use capacity::{ATTEMPTS, IDENTITY_LOAD, RULE_LOAD, bucket_count};
 pub use capacity::{Capacity, CompileError, lines_for};
@@ -85,6 +85,10 @@ pub fn compile<S: SlotSource + ?Sized>(
         }),
         any_prefix_lengths: any_prefix_lengths(&networks),
         policy: policy.fingerprint(),
+        tolerance: policy
+            .subnetworks()
+            .iter()
+            .fold(Tolerance::default(), |all, subnetwork| all.or(subnetwork.tolerance)),
         ..Header::default()
     };
     for attempt in 0..ATTEMPTS {
@@ -269,7 +273,8 @@ fn subnetwork_lines(policy: &Policy, names: &Names) -> Vec<Line> {
             Gateway::One(id) => names.subnetwork_slot(*id),
             Gateway::None | Gateway::Several(_) => SubnetworkSlot(0),
         };
-        let line = Subnetwork { port: subnetwork.port, vlan: subnetwork.vlan, gateway, routers };
+        let model::Subnetwork { port, vlan, tolerance, .. } = *subnetwork;
+        let line = Subnetwork { port, vlan, gateway, tolerance, routers };
         lines[usize::from(slot.0) - 1] = line.encode();
     }
     lines

@@ -79,6 +79,10 @@ codes! {
     InvalidAuthentication = "invalid-authentication" Error,
     /// Neither `pass` nor `drop`.
     InvalidVerdict = "invalid-verdict" Error,
+    /// An IPv6 extension header that no subnetwork can let by.
+    InvalidExtensionHeader = "invalid-extension-header" Error,
+    /// Neither `drop` nor `track`.
+    InvalidFragments = "invalid-fragments" Error,
     /// Neither a node nor `SUBNETWORK/...`.
     InvalidSelector = "invalid-selector" Error,
     /// A name is defined twice.

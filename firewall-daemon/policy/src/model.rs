@@ -8,7 +8,7 @@ mod words;
 use std::fmt;
 use std::sync::Arc;
 
-use firewall_common::image::MacBinding;
+use firewall_common::image::{MacBinding, Tolerance};
 use firewall_common::{Addr, Mac, Port, Vlan};
 use ipnet::IpNet;
 use serde::Serialize;
@@ -73,6 +73,8 @@ pub struct Subnetwork {
     pub networks: Vec<IpNet>,
     /// MACs of the routers that its nodes may be behind.
     pub routers: Vec<Mac>,
+    /// What else than plain packets it lets by, between it and others that do.
+    pub tolerance: Tolerance,
     /// Where its name stands.
     pub span: Span,
 }

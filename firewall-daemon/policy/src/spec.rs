@@ -50,6 +50,8 @@ pub(crate) struct SubnetworkSpec<'a> {
     pub(crate) vlan: Option<At<i64>>,
     pub(crate) networks: Option<Texts<'a>>,
     pub(crate) routers: Option<Texts<'a>>,
+    pub(crate) extension_headers: Option<Texts<'a>>,
+    pub(crate) fragments: Option<Text<'a>>,
 }
 
 /// `[node.NAME]`
@@ -258,6 +260,8 @@ fn document_of<'a>(mut document: Table<'a, '_>, spec: &mut Spec<'a>) -> bool {
             vlan: table.integer("vlan"),
             networks: table.required_texts("networks"),
             routers: table.texts("routers"),
+            extension_headers: table.texts("extension_headers"),
+            fragments: table.text("fragments"),
         });
         table.finish();
     }

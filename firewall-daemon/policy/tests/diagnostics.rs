@@ -117,6 +117,8 @@ complaints! {
     a_reversed_port_range_is_refused: InvalidPorts, instead("\"11112\"", "\"2765-2762\"");
     port_0_is_refused: InvalidPorts, instead("\"11112\"", "\"0\"");
     an_icmp_message_other_than_echo_is_refused: UnknownIcmp, instead("tcp = ", "icmp = [\"redirect\"]\ntcp = ");
+    an_extension_header_that_never_passes_is_refused: InvalidExtensionHeader, instead("vlan = 120", "vlan = 120\nextension_headers = [\"hop-by-hop\", \"routing\"]");
+    an_unknown_way_to_treat_fragments_is_refused: InvalidFragments, instead("vlan = 120", "vlan = 120\nfragments = \"pass\"");
     an_unknown_criticality_is_refused: InvalidCriticality, instead("vlan = 120", "vlan = 120\ncriticality = \"high\"");
     an_unknown_authentication_is_refused: InvalidAuthentication, instead("mac = ", "authentication = \"dot1x\"\nmac = ");
     a_verdict_other_than_pass_and_drop_is_refused: InvalidVerdict, more("[[expect]]\nfrom = \"ct-1\"\nto = \"pacs\"\napplication = \"dicom\"\nverdict = \"allow\"\n");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use firewall_common::abi::{Attachment, NodeState, PortState, Publication, Stop, SubnetworkState};
 use firewall_common::decide::{Moment, Note, Question};
 use firewall_common::flow::{Flow, FlowKey, Phase, Sender, Signature, other};
+use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::image::Line;
 use firewall_common::tables::{Full, Route, Way};
 use firewall_common::{
@@ -90,6 +91,10 @@ impl Tables for Ask<'_> {
         0
     }
 
+    fn reassembly(&self) -> u32 {
+        0
+    }
+
     fn control(&self) -> Option<(Stop, Publication)> {
         None
     }
@@ -126,4 +131,14 @@ impl Tables for Ask<'_> {
     fn remove(&self, _key: &FlowKey) {}
 
     fn remove_half_open(&self, _key: &FlowKey) {}
+
+    fn datagram(&self, _key: &FragmentKey) -> Option<&Datagram> {
+        None
+    }
+
+    fn begin_datagram(&self, _key: &FragmentKey, _datagram: &Datagram) -> Result<(), Full> {
+        Err(Full)
+    }
+
+    fn forget_datagram(&self, _key: &FragmentKey) {}
 }

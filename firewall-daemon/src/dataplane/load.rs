@@ -123,7 +123,7 @@ fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u
             Way::Bridge { peer } => (false, peer.0),
             Way::Router => (true, 0),
         };
-        let Timeouts { half_open, tcp, tcp_closing, tcp_closed, datagram } = *timeouts;
+        let Timeouts { half_open, tcp, tcp_closing, tcp_closed, datagram, fragment } = *timeouts;
         globals.extend([
             ("PORT", u32::from(port.0)),
             ("PEER", u32::from(peer)),
@@ -135,6 +135,7 @@ fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u
             ("TIMEOUT_TCP_CLOSING", tcp_closing),
             ("TIMEOUT_TCP_CLOSED", tcp_closed),
             ("TIMEOUT_DATAGRAM", datagram),
+            ("TIMEOUT_FRAGMENT", fragment),
         ]);
     }
     globals

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use firewall_common::abi::{self, Attachment, Control, NodeState, PortState, SubnetworkState, map};
-use firewall_common::{Addr, flow, image};
+use firewall_common::{Addr, flow, fragment, image};
 
 use super::sys::{self, AtomicLine, Mapping};
 
@@ -48,7 +48,7 @@ impl Sizes {
     }
 
     /// Every map of the object.
-    pub fn shapes(&self) -> [Shape; 19] {
+    pub fn shapes(&self) -> [Shape; 20] {
         let shape = |name, key_size, value_size, max_entries| Shape {
             name,
             key_size,
@@ -66,6 +66,12 @@ impl Sizes {
             shape(map::NAMES, 4, 8, image::SUBNETWORKS + self.nodes + 1 + self.rules + 1),
             shape(map::FLOWS, key, flow, self.flows),
             shape(map::FLOWS_NEW, key, flow, self.flows_new),
+            shape(
+                map::FRAGMENTS,
+                size::<fragment::FragmentKey>(),
+                size::<fragment::Datagram>(),
+                abi::DATAGRAMS,
+            ),
             shape(map::COUNTERS, 4, count, abi::PORTS * abi::COUNTERS_PER_PORT),
             shape(map::RULE_COUNTERS, 4, count, self.rules + 1),
             shape(map::PAIR_COUNTERS, 4, count, image::SUBNETWORKS * image::SUBNETWORKS),
@@ -129,6 +135,8 @@ pub struct Maps {
     pub(super) flows: OwnedFd,
     /// Half-open flows.
     pub(super) flows_new: OwnedFd,
+    /// Datagrams that come in fragments.
+    pub(super) fragments: OwnedFd,
     /// By port and verdict.
     pub(super) counters: OwnedFd,
     /// By rule.
@@ -167,6 +175,7 @@ impl Maps {
             names: mapping(directory, map::NAMES)?,
             flows: open(directory, map::FLOWS)?,
             flows_new: open(directory, map::FLOWS_NEW)?,
+            fragments: open(directory, map::FRAGMENTS)?,
             counters: open(directory, map::COUNTERS)?,
             rule_counters: open(directory, map::RULE_COUNTERS)?,
             pair_counters: open(directory, map::PAIR_COUNTERS)?,
@@ -232,7 +241,7 @@ pub fn check(directory: &Path, sizes: &Sizes) -> Result<(), MapsError> {
         };
         let info = sys::map_info(fd.as_fd()).map_err(|source| MapsError::Open { name, source })?;
         // The LRU rounds its capacity up to its per-CPU batches.
-        let fits = if name == map::FLOWS_NEW {
+        let fits = if name == map::FLOWS_NEW || name == map::FRAGMENTS {
             info.max_entries >= max_entries
         } else {
             info.max_entries == max_entries

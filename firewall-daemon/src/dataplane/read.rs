@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use firewall_common::abi::{self, Count, EventState, NodeState, Stop};
 use firewall_common::flow::{Flow, FlowKey};
+use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::{NodeSlot, Port, RuleSlot, SubnetworkSlot, Ticks, Verdict};
 
 use super::maps::Maps;
@@ -119,18 +120,34 @@ pub enum Table {
 }
 
 /// Walks a flow table in batches. A table that changes meanwhile may show a flow twice or not.
-pub fn flows(maps: &Maps, table: Table, mut visit: impl FnMut(&FlowKey, &Flow)) -> io::Result<()> {
-    let map = fd(maps, table);
+pub fn flows(maps: &Maps, table: Table, visit: impl FnMut(&FlowKey, &Flow)) -> io::Result<()> {
     let room = match table {
         Table::HalfOpen => maps.sizes.flows_new,
         Table::Established => maps.sizes.flows,
     };
+    // SAFETY: keys and values are those of the flow tables.
+    unsafe { entries(fd(maps, table), room, visit) }
+}
+
+/// The same for the datagrams that come in fragments.
+pub fn datagrams(maps: &Maps, visit: impl FnMut(&FragmentKey, &Datagram)) -> io::Result<()> {
+    // SAFETY: keys and values are those of that table.
+    unsafe { entries(maps.fragments.as_fd(), abi::DATAGRAMS, visit) }
+}
+
+/// # Safety
+/// Keys and values are those of the map, and every bit pattern is one.
+unsafe fn entries<K: Clone + Default, V: Default>(
+    map: BorrowedFd<'_>,
+    room: u32,
+    mut visit: impl FnMut(&K, &V),
+) -> io::Result<()> {
     let mut size = BATCH.min(room as usize);
     let mut cursor = Cursor::default();
     loop {
-        let mut keys = vec![FlowKey::default(); size];
-        let mut values: Vec<Flow> = std::iter::repeat_with(Flow::default).take(size).collect();
-        // SAFETY: keys and values are those of the flow tables, as many of each as said.
+        let mut keys = vec![K::default(); size];
+        let mut values: Vec<V> = std::iter::repeat_with(V::default).take(size).collect();
+        // SAFETY: the caller's promise; as many of each as said.
         let read = unsafe { sys::map_lookup_batch(map, cursor, &mut keys, &mut values) };
         let (count, next) = match read {
             Ok(read) => read,
@@ -141,8 +158,8 @@ pub fn flows(maps: &Maps, table: Table, mut visit: impl FnMut(&FlowKey, &Flow)) 
             }
             Err(error) => return Err(error),
         };
-        for (key, flow) in keys.iter().zip(&values).take(count) {
-            visit(key, flow);
+        for (key, value) in keys.iter().zip(&values).take(count) {
+            visit(key, value);
         }
         match next {
             Some(next) => cursor = next,

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use firewall_common::Port;
 use firewall_common::abi::{Attachment, Publication, Stop};
 use firewall_common::flow::{Flow, FlowKey};
+use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::{Addr, Generation, Mac, NodeSlot, SubnetworkSlot, Ticks};
 use firewall_policy::Image;
 use firewall_policy::explain::Memory;
@@ -228,7 +229,7 @@ impl Trial {
         }
     }
 
-    /// Forgets every flow.
+    /// Forgets every flow, and every datagram that has begun.
     pub fn forget_flows(&self) -> io::Result<()> {
         for (key, _) in self.flows(Table::HalfOpen)? {
             // SAFETY: the key is the flow tables'.
@@ -237,6 +238,10 @@ impl Trial {
         for (key, _) in self.flows(Table::Established)? {
             // SAFETY: the key is the flow tables'.
             unsafe { sys::map_delete(self.maps.flows.as_fd(), &key) }?;
+        }
+        for (key, _) in self.datagrams()? {
+            // SAFETY: the key is the table's.
+            unsafe { sys::map_delete(self.maps.fragments.as_fd(), &key) }?;
         }
         Ok(())
     }
@@ -252,6 +257,11 @@ impl Trial {
                 unsafe { sys::map_update(map.as_fd(), &key, &flow) }?;
             }
         }
+        for (key, datagram) in self.datagrams()? {
+            datagram.age(ticks);
+            // SAFETY: key and value are the table's.
+            unsafe { sys::map_update(self.maps.fragments.as_fd(), &key, &datagram) }?;
+        }
         for node in &*self.maps.nodes {
             node.set_lease_end(Ticks(node.lease_end().0.saturating_sub(u64::from(ticks))));
         }
@@ -266,6 +276,16 @@ impl Trial {
             flows.push((*key, copy));
         })?;
         Ok(flows)
+    }
+
+    fn datagrams(&self) -> io::Result<Vec<(FragmentKey, Datagram)>> {
+        let mut datagrams = Vec::new();
+        read::datagrams(&self.maps, |key, datagram| {
+            let copy = Datagram::default();
+            copy.copy(datagram);
+            datagrams.push((*key, copy));
+        })?;
+        Ok(datagrams)
     }
 
     /// Takes away the way out of a port.

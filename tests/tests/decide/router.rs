@@ -17,6 +17,7 @@ use firewall_policy::{
 use firewall_tests::packet::*;
 
 mod errors;
+mod fragments;
 mod leaving;
 mod neighbours;
 mod packets;

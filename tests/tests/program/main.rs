@@ -14,6 +14,10 @@ mod attacks;
 mod datagrams;
 #[path = "../decide/errors.rs"]
 mod errors;
+#[path = "../decide/extensions.rs"]
+mod extensions;
+#[path = "../decide/fragments.rs"]
+mod fragments;
 #[path = "../decide/frames.rs"]
 mod frames;
 #[path = "../decide/handshakes.rs"]

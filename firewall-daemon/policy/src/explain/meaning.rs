@@ -80,11 +80,12 @@ pub const fn meaning(reason: DropReason) -> &'static str {
             "No unicast frame may go to this address, or the MAC it went to does not fit it."
         }
         DropReason::ExtensionHeader => {
-            "IPv6 extension headers can hide what a packet is; none are let through."
+            "IPv6 extension headers can hide what a packet is; only those pass that both subnetworks \
+             name in `extension_headers`, in their order and well-formed."
         }
         DropReason::Fragment => {
-            "Fragments can hide what a packet is; lower the MTU of the sender, or let path MTU \
-             discovery work."
+            "Fragments can hide what a packet is: lower the sender's MTU, or let path MTU discovery \
+             work. Where both subnetworks track them, this one is not the next of its datagram."
         }
         DropReason::TransportHeader => {
             "The TCP, UDP or ICMP header contradicts itself or the packet: a faulty device, or an \

@@ -1,6 +1,7 @@
 //! The kernel's tables in host memory: the same bytes, asked by the same decision.
 
-use std::cell::RefCell;
+mod table;
+
 use std::collections::{HashMap, HashSet};
 
 use firewall_common::abi::{
@@ -8,6 +9,7 @@ use firewall_common::abi::{
 };
 use firewall_common::decide::{Leaving, Passage, leave};
 use firewall_common::flow::{Flow, FlowKey, Phase, Sender};
+use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::image::{Line, SUBNETWORKS};
 use firewall_common::tables::{Full, Route, Way};
 use firewall_common::word::Word64;
@@ -17,6 +19,7 @@ use firewall_common::{
 };
 
 use crate::compile::Image;
+use table::{Table, WhenFull};
 
 /// How much a [`Memory`] holds, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +49,9 @@ pub struct Memory {
     control: Control,
     nodes: Vec<NodeState>,
     subnetworks: Vec<SubnetworkState>,
-    established: FlowTable,
-    half_open: FlowTable,
+    established: Table<FlowKey, Flow>,
+    half_open: Table<FlowKey, Flow>,
+    fragments: Table<FragmentKey, Datagram>,
     timeouts: Timeouts,
     surroundings: Surroundings,
 }
@@ -59,6 +63,9 @@ struct Surroundings {
     ports: HashMap<Port, PortState>,
     routes: HashMap<Addr, Route>,
 }
+
+/// A gateway's own are more.
+const DATAGRAMS: usize = 256;
 
 impl Memory {
     /// The MAC of a port and of a next hop, unless it is told another.
@@ -73,8 +80,9 @@ impl Memory {
             control: Control::default(),
             nodes: Vec::new(),
             subnetworks: (0..SUBNETWORKS).map(|_| SubnetworkState::default()).collect(),
-            established: FlowTable::new(flows, WhenFull::Refuse),
-            half_open: FlowTable::new(half_open, WhenFull::Evict),
+            established: Table::new(flows, WhenFull::Refuse),
+            half_open: Table::new(half_open, WhenFull::Evict),
+            fragments: Table::new(DATAGRAMS, WhenFull::Evict),
             timeouts,
             surroundings: Surroundings::default(),
         }
@@ -156,16 +164,17 @@ impl Memory {
         self.bump();
     }
 
-    /// Forgets every flow.
+    /// Forgets every flow, and every datagram that has begun.
     pub fn forget_flows(&self) {
         self.established.clear();
         self.half_open.clear();
+        self.fragments.clear();
     }
 
     /// The flows, half-open ones included, with how far they have come.
     pub fn flows(&self) -> Vec<(FlowKey, Phase)> {
         let tables = [&self.half_open, &self.established];
-        tables.iter().flat_map(|table| table.list()).collect()
+        tables.iter().flat_map(|table| table.list(|flow| flow.state().phase())).collect()
     }
 
     /// How many flows are half-open, and how many established.
@@ -261,6 +270,10 @@ impl Tables for Behind<'_> {
         phase.timeout(&self.memory.timeouts)
     }
 
+    fn reassembly(&self) -> u32 {
+        self.memory.timeouts.fragment
+    }
+
     fn control(&self) -> Option<(Stop, Publication)> {
         let stop = Stop::decode(self.memory.control.stop.load());
         Some((stop, self.memory.publication()))
@@ -301,100 +314,19 @@ impl Tables for Behind<'_> {
     fn remove_half_open(&self, key: &FlowKey) {
         self.memory.half_open.remove(key);
     }
-}
 
-/// A hash of preallocated flows, as the kernel's: a flow is written in place, and one that is
-/// removed while it is looked at stays readable.
-#[derive(Debug)]
-struct FlowTable {
-    flows: Vec<Flow>,
-    index: RefCell<Index>,
-    when_full: WhenFull,
-}
-
-#[derive(Debug)]
-struct Index {
-    places: HashMap<FlowKey, Place>,
-    free: Vec<usize>,
-    inserted: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    flow: usize,
-    order: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum WhenFull {
-    Refuse,
-    Evict,
-}
-
-impl FlowTable {
-    fn new(capacity: usize, when_full: WhenFull) -> Self {
-        let mut flows = Vec::new();
-        flows.resize_with(capacity, Flow::default);
-        let free = (0..capacity).rev().collect();
-        let index = RefCell::new(Index { places: HashMap::new(), free, inserted: 0 });
-        Self { flows, index, when_full }
+    fn datagram(&self, key: &FragmentKey) -> Option<&Datagram> {
+        self.memory.fragments.find(key)
     }
 
-    fn find(&self, key: &FlowKey) -> Option<&Flow> {
-        let Place { flow, .. } = *self.index.borrow().places.get(key)?;
-        self.flows.get(flow)
-    }
-
-    fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
-        let mut index = self.index.borrow_mut();
-        if !index.places.contains_key(key) && index.free.is_empty() {
-            match self.when_full {
-                WhenFull::Refuse => return Err(Full),
-                WhenFull::Evict => index.evict(),
-            }
+    fn begin_datagram(&self, key: &FragmentKey, datagram: &Datagram) -> Result<(), Full> {
+        if self.datagram(key).is_some() {
+            return Err(Full);
         }
-        let known = index.places.get(key).map(|place| place.flow);
-        let place = known.or_else(|| index.free.pop()).ok_or(Full)?;
-        index.inserted += 1;
-        let order = index.inserted;
-        index.places.insert(*key, Place { flow: place, order });
-        self.flows.get(place).ok_or(Full)?.copy(flow);
-        Ok(())
+        self.memory.fragments.insert(key, datagram)
     }
 
-    fn remove(&self, key: &FlowKey) {
-        self.index.borrow_mut().remove(key);
-    }
-
-    fn clear(&self) {
-        let mut index = self.index.borrow_mut();
-        let places: Vec<usize> = index.places.drain().map(|(_, place)| place.flow).collect();
-        index.free.extend(places);
-    }
-
-    fn len(&self) -> usize {
-        self.index.borrow().places.len()
-    }
-
-    fn list(&self) -> Vec<(FlowKey, Phase)> {
-        let index = self.index.borrow();
-        let places = index.places.iter();
-        let flows = places.filter_map(|(key, place)| Some((*key, self.flows.get(place.flow)?)));
-        flows.map(|(key, flow)| (key, flow.state().phase())).collect()
-    }
-}
-
-impl Index {
-    fn evict(&mut self) {
-        let oldest = self.places.iter().min_by_key(|(_, place)| place.order);
-        if let Some(key) = oldest.map(|(key, _)| *key) {
-            self.remove(&key);
-        }
-    }
-
-    fn remove(&mut self, key: &FlowKey) {
-        if let Some(place) = self.places.remove(key) {
-            self.free.push(place.flow);
-        }
+    fn forget_datagram(&self, key: &FragmentKey) {
+        self.memory.fragments.remove(key);
     }
 }

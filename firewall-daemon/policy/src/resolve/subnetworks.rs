@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use firewall_common::image::{ROUTERS_PER_SUBNETWORK, SUBNETWORKS};
+use firewall_common::image::{ROUTERS_PER_SUBNETWORK, SUBNETWORKS, Tolerance};
 use firewall_common::{Mac, Vlan};
 
 use super::networks::Written;
@@ -50,6 +50,13 @@ impl<'s> Resolver<'s> {
             }
         }
         let routers = self.routers(&name.value, spec.routers.as_ref());
+        let headers = self.extension_headers(spec.extension_headers.as_ref());
+        let fragments = spec.fragments.as_ref().and_then(|text| {
+            let words = [("drop", Tolerance::default()), ("track", Tolerance::FRAGMENTS)];
+            let value = values::word("way to treat fragments", &text.value, &words);
+            self.accept(Code::InvalidFragments, text.span, value)
+        });
+        let tolerance = headers.or(fragments.unwrap_or_default());
         self.subnetworks.push(Subnetwork {
             name: Arc::from(&*name.value),
             inventory: inventory(description.as_ref(), organisation.as_ref(), responsible.as_ref()),
@@ -58,6 +65,7 @@ impl<'s> Resolver<'s> {
             vlan,
             networks,
             routers,
+            tolerance,
             span: name.span,
         });
     }
@@ -72,6 +80,17 @@ impl<'s> Resolver<'s> {
             self.report(Diagnostic::at(Code::UnknownPort, text.span, message).help(help));
         }
         port
+    }
+
+    fn extension_headers(&mut self, texts: Option<&'s Texts<'s>>) -> Tolerance {
+        let mut tolerance = Tolerance::default();
+        for text in self.distinct(texts) {
+            let header = values::extension_header(&text.value);
+            if let Some(header) = self.accept(Code::InvalidExtensionHeader, text.span, header) {
+                tolerance = tolerance.or(header);
+            }
+        }
+        tolerance
     }
 
     /// One router may serve several subnetworks: its MAC may stand in each.

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use firewall_common::image::Tolerance;
 use firewall_common::{Mac, Vlan};
 use ipnet::{IpNet, Ipv6Net};
 
@@ -209,6 +210,22 @@ pub(super) fn ports(text: &str) -> Result<PortRange, Problem> {
         return Err(problem.help(format!("write \"{last}-{first}\"")));
     }
     Ok(PortRange { first, last })
+}
+
+/// An IPv6 extension header that a subnetwork may let by. The others are ways around what is decided
+/// (routing), or hide it (ESP, AH) or change it (mobility).
+pub(super) fn extension_header(text: &str) -> Result<Tolerance, Problem> {
+    match text {
+        "hop-by-hop" => Ok(Tolerance::HOP_BY_HOP),
+        "destination-options" => Ok(Tolerance::DESTINATION_OPTIONS),
+        _ => {
+            let message = format!("{} is no extension header that can pass", quote(text));
+            Err(Problem::new(message).help(
+                "it is one of `hop-by-hop`, `destination-options`; routing headers, AH, ESP and \
+                 mobility never pass",
+            ))
+        }
+    }
 }
 
 /// One of a few words.
