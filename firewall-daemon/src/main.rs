@@ -185,7 +185,7 @@ async fn serve(config: Config) -> Result<(), Ending> {
         failed(&error, Some(hint))
     })?;
     let ring = daemon.ring().map_err(|error| failed(&error, None))?;
-    let watch = Watch::open(watch::LINKS).map_err(deaf)?;
+    let watch = Watch::open(watch::PORTS).map_err(deaf)?;
     daemon.events().record(EventKind::Start, |event| {
         event.message = Some(format!("cordond {} started", env!("CARGO_PKG_VERSION")));
     });
