@@ -50,7 +50,7 @@ struct Ending {
 const FAILED: u8 = 1;
 const INVALID: u8 = 2;
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log();
     let result = if arguments.detach_all { detach_all(&arguments) } else { run(&arguments) };

@@ -1,8 +1,10 @@
 //! Loads the object: once for every port, with that port's constants.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use aya::maps::MapError;
 use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use firewall_common::Port;
@@ -11,6 +13,7 @@ use firewall_common::tables::Way;
 
 use super::clock::Clock;
 use super::maps::Sizes;
+use crate::fault::{self, Step};
 
 /// The eBPF object, built from source by `cargo xtask build`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/firewall-ebpf.o"));
@@ -110,7 +113,9 @@ fn object(
     for (name, value) in &globals {
         loader.override_global(name, value, true);
     }
-    loader.load(OBJECT).map_err(|error| LoadError::Object(Box::new(error)))
+    let made = fault::at(Step::MakeMaps)
+        .map_err(|io_error| MapError::CreateError { name: "CONTROL".to_owned(), io_error }.into());
+    made.and_then(|()| loader.load(OBJECT)).map_err(|error| LoadError::Object(Box::new(error)))
 }
 
 fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u32)> {
@@ -140,6 +145,7 @@ fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u
 fn load(object: &mut Ebpf, name: &'static str) -> Result<OwnedFd, LoadError> {
     let failed = |source| LoadError::Program { name, source: Box::new(source) };
     let program = object.program_mut(name).ok_or(LoadError::Absent { name })?;
+    fault::at(Step::LoadProgram).map_err(|error| failed(ProgramError::IOError(error)))?;
     let fd = if let Program::Xdp(program) = program {
         program.load().map_err(failed)?;
         program.fd()
