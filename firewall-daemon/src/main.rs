@@ -92,7 +92,7 @@ fn load(path: &std::path::Path) -> Result<Config, Ending> {
 
 fn with_cause(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
-    if let Some(cause) = error.source() {
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
         let cause = cause.to_string();
         if !sentence.contains(&cause) {
             sentence = format!("{sentence}: {cause}");

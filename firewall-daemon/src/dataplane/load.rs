@@ -39,6 +39,14 @@ pub enum LoadError {
     /// This build has no object in it.
     #[error("this cordond was built without its eBPF object")]
     Missing,
+    /// The kernel makes no such map.
+    #[error("the kernel does not make the map {name}: {source}")]
+    Map {
+        /// Which map.
+        name: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// The object, its maps or its relocations are not accepted.
     #[error("cannot load the eBPF object: {0}")]
     Object(#[source] Box<EbpfError>),
@@ -63,6 +71,10 @@ impl LoadError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Missing | Self::Absent { .. } => "build with `cargo xtask build`",
+            Self::Map { .. } => {
+                "the kernel must have memory for all flows, nodes and rules: lower [capacity], or \
+                 free some; and making maps needs root"
+            }
             Self::Object(_) | Self::Program { .. } => {
                 "loading needs root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON) and Linux 6.1 or later \
                  with BTF"
@@ -115,7 +127,14 @@ fn object(
     }
     let made = fault::at(Step::MakeMaps)
         .map_err(|io_error| MapError::CreateError { name: "CONTROL".to_owned(), io_error }.into());
-    made.and_then(|()| loader.load(OBJECT)).map_err(|error| LoadError::Object(Box::new(error)))
+    made.and_then(|()| loader.load(OBJECT)).map_err(refused)
+}
+
+fn refused(error: EbpfError) -> LoadError {
+    if let EbpfError::MapError(MapError::CreateError { name, io_error: source }) = error {
+        return LoadError::Map { name, source };
+    }
+    LoadError::Object(Box::new(error))
 }
 
 fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u32)> {
