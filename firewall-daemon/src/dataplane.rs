@@ -19,6 +19,7 @@ pub mod neighbours;
 mod netlink;
 pub mod pins;
 pub mod prove;
+mod publish;
 pub mod read;
 pub mod ring;
 pub mod slots;
@@ -31,12 +32,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
 
+use firewall_common::Port;
 use firewall_common::abi::Publication;
-use firewall_common::image::Line;
-use firewall_common::{Generation, Port};
-use firewall_policy::{Capacity, Image, Names};
+use firewall_policy::Capacity;
 
 use self::attach::AttachError;
 use self::clock::Clock;
@@ -47,9 +46,11 @@ use self::latch::{Latch, LatchError};
 use self::load::{Constants, LoadError, Loaded};
 use self::maps::{Maps, MapsError, Sizes};
 use self::pins::{Pins, PinsError};
+pub use self::publish::ActivateError;
 use self::slots::Slots;
 use self::stop::Stopper;
 use crate::config::{Config, Mode, Xdp};
+use crate::fault::{self, Step};
 
 /// Events that one CPU may write in one tick; the rest is counted.
 const EVENTS_PER_TICK: u32 = 16;
@@ -130,28 +131,6 @@ impl OpenError {
     }
 }
 
-/// Why an image was not activated; the one before stays in force.
-#[derive(Debug, thiserror::Error)]
-pub enum ActivateError {
-    /// The image does not fit.
-    #[error("the policy needs {lines} lines, and the maps hold {capacity}")]
-    Capacity {
-        /// Lines of the image.
-        lines: usize,
-        /// Lines of one half.
-        capacity: usize,
-    },
-    /// The kernel did not say when the last readers of the idle half were gone.
-    #[error("cannot wait for the programs that still read the idle half: {0}")]
-    Barrier(#[source] io::Error),
-    /// What was written is not what is there.
-    #[error("line {line} of the image does not read back as it was written")]
-    ReadBack {
-        /// Which line.
-        line: usize,
-    },
-}
-
 /// A port of the gateway, guarded.
 pub struct GuardedPort {
     /// Its name.
@@ -190,7 +169,8 @@ impl DataPlane {
         let directory = pins.maps(&sizes);
         maps::check(&directory, &sizes)?;
         let clock = load::clock(&directory, &sizes)?;
-        let clock = Clock::measure(clock.as_fd()).map_err(OpenError::Clock)?;
+        let clock = fault::at(Step::MeasureTick).and_then(|()| Clock::measure(clock.as_fd()));
+        let clock = clock.map_err(OpenError::Clock)?;
         let maps = Arc::new(Maps::open(&directory, sizes)?);
         // Before any link: what was stopped is stopped from the first frame on.
         let stopper = Stopper::new(Arc::clone(&maps), latch, latched);
@@ -244,9 +224,11 @@ impl DataPlane {
             self.arm(port)?;
         }
         for other in self.pins.all_maps().unwrap_or_default() {
-            if other != self.directory
-                && let Err(error) = pins::remove_directory(&other)
-            {
+            if other == self.directory {
+                continue;
+            }
+            let removed = fault::at(Step::RemoveMaps).and_then(|()| pins::remove_directory(&other));
+            if let Err(error) = removed {
                 tracing::warn!(%error, directory = %other.display(), "cannot remove old maps");
             }
         }
@@ -268,7 +250,8 @@ impl DataPlane {
         let pinned = self.pins.all_egress().unwrap_or_default();
         unwanted.extend(pinned.into_iter().filter(|pin| !guards.contains(pin)));
         for pin in unwanted {
-            hold::detach(&pin)
+            fault::at(Step::LetGo)
+                .and_then(|()| hold::detach(&pin))
                 .map_err(|source| OpenError::Detach { port: pins::port_of(&pin), source })?;
         }
         Ok(())
@@ -279,7 +262,10 @@ impl DataPlane {
     pub fn survey(&self) -> io::Result<bool> {
         match self.mode {
             Mode::Bridge => Ok(false),
-            Mode::Router => neighbourhood::survey(&self.maps, &self.ports),
+            Mode::Router => {
+                fault::at(Step::Survey)?;
+                neighbourhood::survey(&self.maps, &self.ports)
+            }
         }
     }
 
@@ -287,7 +273,10 @@ impl DataPlane {
     pub fn forward(&self) -> io::Result<()> {
         match self.mode {
             Mode::Bridge => Ok(()),
-            Mode::Router => neighbourhood::forward(&self.ports),
+            Mode::Router => {
+                fault::at(Step::Forward)?;
+                neighbourhood::forward(&self.ports)
+            }
         }
     }
 
@@ -320,58 +309,10 @@ impl DataPlane {
     pub fn publication(&self) -> Publication {
         stop::publication(&self.maps)
     }
-
-    /// Publishes an image: fills the idle half with plain stores, reads it back, then one store
-    /// makes it the active one. A frame is decided under the old image or the new, never a mixture.
-    pub fn activate(
-        &mut self,
-        image: &Image,
-        stopper: &Stopper,
-    ) -> Result<Generation, ActivateError> {
-        let published = self.publish(&image.lines, &image.names, stopper)?;
-        self.kept.image(image.lines.clone(), published);
-        Ok(published.generation)
-    }
-
-    fn publish(
-        &self,
-        image: &[Line],
-        names: &Names,
-        stopper: &Stopper,
-    ) -> Result<Publication, ActivateError> {
-        let (lines, capacity) = (image.len(), self.maps.lines);
-        let half = 1 - self.publication().half as usize;
-        let idle = self.maps.image.get(half * capacity..(half + 1) * capacity);
-        let Some(idle) = idle.filter(|idle| lines <= idle.len()) else {
-            return Err(ActivateError::Capacity { lines, capacity });
-        };
-        // Programs that still read this half, from before the last activation.
-        sys::synchronize().map_err(ActivateError::Barrier)?;
-        for (place, line) in idle.iter().zip(image) {
-            for (word, value) in place.0.iter().zip(line.0) {
-                word.store(value, std::sync::atomic::Ordering::Relaxed);
-            }
-        }
-        for (number, (place, line)) in idle.iter().zip(image).enumerate() {
-            if place.0.iter().zip(line.0).any(|(word, value)| word.load(SeqCst) != value) {
-                return Err(ActivateError::ReadBack { line: number });
-            }
-        }
-        stopper.enforce(names);
-        let half = u32::try_from(half).unwrap_or(0);
-        let publish = |word| {
-            let Generation(generation) = Publication::decode(word).generation;
-            let generation = Generation(generation.wrapping_add(1));
-            Some(Publication { half, armed: true, generation }.encode())
-        };
-        let word = &self.maps.control().publication;
-        // The closure never refuses.
-        let _ = word.atomic().fetch_update(SeqCst, SeqCst, publish);
-        Ok(Publication { half, armed: true, ..self.publication() })
-    }
 }
 
 fn redirect(maps: &Maps, port: Port, interface: u32) -> io::Result<()> {
+    fault::at(Step::Redirect)?;
     // `struct bpf_devmap_val`: the interface, and no program behind it.
     let value = [interface, 0];
     maps.ports.iter().try_for_each(|map| {

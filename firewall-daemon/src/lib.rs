@@ -9,6 +9,7 @@ pub mod control;
 pub mod daemon;
 pub mod dataplane;
 pub mod events;
+pub mod fault;
 pub mod metrics;
 pub mod priority;
 pub mod report;

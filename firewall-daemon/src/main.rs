@@ -50,7 +50,7 @@ struct Ending {
 const FAILED: u8 = 1;
 const INVALID: u8 = 2;
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log();
     let result = if arguments.detach_all { detach_all(&arguments) } else { run(&arguments) };
@@ -92,7 +92,7 @@ fn load(path: &std::path::Path) -> Result<Config, Ending> {
 
 fn with_cause(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
-    if let Some(cause) = error.source() {
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
         let cause = cause.to_string();
         if !sentence.contains(&cause) {
             sentence = format!("{sentence}: {cause}");
@@ -185,7 +185,7 @@ async fn serve(config: Config) -> Result<(), Ending> {
         failed(&error, Some(hint))
     })?;
     let ring = daemon.ring().map_err(|error| failed(&error, None))?;
-    let watch = Watch::open(watch::LINKS).map_err(deaf)?;
+    let watch = Watch::open(watch::PORTS).map_err(deaf)?;
     daemon.events().record(EventKind::Start, |event| {
         event.message = Some(format!("cordond {} started", env!("CARGO_PKG_VERSION")));
     });

@@ -23,6 +23,7 @@ use firewall_daemon::{
         hold::{self, EgressHook},
         interface::Interface,
         stop::Stopper,
+        watch,
     },
 };
 use firewall_policy::Names;
@@ -194,4 +195,22 @@ fn a_filter_that_is_deleted_or_replaced_is_found_and_made_again() {
     assert!(matches!(found[..], [Finding::Recreated { .. }]), "{found:?}");
     assert!(router.is_guarded(0));
     assert_eq!(router.find(), []);
+}
+
+#[test]
+fn the_kernel_tells_at_once_of_a_filter_that_is_deleted() {
+    let router = Router::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let open = || {
+        let _inside = runtime.enter();
+        watch::Watch::open(watch::PORTS)
+    };
+    let watch = router.in_gateway(open).unwrap();
+    let is_told = |time| {
+        let told = async { tokio::time::timeout(time, watch.changed()).await };
+        runtime.block_on(told).is_ok_and(|told| told.is_ok())
+    };
+    while is_told(Duration::from_millis(200)) {}
+    router.tc(&["filter", "del", "dev", "inside", "egress"]);
+    assert!(is_told(LONG));
 }

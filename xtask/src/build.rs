@@ -1,8 +1,10 @@
 //! `cargo xtask build`: the eBPF object first, then the programs that embed it.
 
-use anyhow::Result;
+use std::fs;
 
-use crate::{ebpf, process};
+use anyhow::{Context as _, Result, bail};
+
+use crate::{ebpf, process, workspace};
 
 #[derive(Default, clap::Args)]
 pub(crate) struct Options {
@@ -26,5 +28,33 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if release {
         cargo.arg("--release");
     }
-    process::run(&mut cargo)
+    process::run(&mut cargo)?;
+    if !release {
+        faulty()?;
+    }
+    refuse_fail_points(if release { "release" } else { "debug" })
 }
+
+/// Builds the daemon that has fail points, which the tests start.
+pub(crate) fn faulty() -> Result<()> {
+    process::run(process::cargo().args([
+        "build",
+        "--package=firewall-daemon",
+        "--features=fail-points",
+        "--bin=cordond-faulty",
+    ]))
+}
+
+/// Fails if what would be installed has fail points: whoever may set its environment could end it at
+/// any step.
+fn refuse_fail_points(profile: &str) -> Result<()> {
+    let path = workspace::target().join(profile).join("cordond");
+    let program = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    if program.windows(FAIL_POINTS.len()).any(|part| part == FAIL_POINTS) {
+        bail!("{} was built with fail points; build it without that feature", path.display());
+    }
+    Ok(())
+}
+
+/// What every program with fail points holds.
+const FAIL_POINTS: &[u8] = b"CORDON_FAIL";

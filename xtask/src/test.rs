@@ -8,7 +8,7 @@ use std::{fmt, io};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{ebpf, process, setup, workspace};
+use crate::{build, ebpf, process, setup, workspace};
 
 /// The package whose tests load programs into the kernel and create network namespaces.
 const PRIVILEGED: &str = "firewall-tests";
@@ -33,6 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         ebpf::build()?;
         // With the tests, so that programs and tests share one choice of features.
         process::run(process::cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
+        build::faulty()?;
     } else {
         bail!(
             "the tests load programs into the kernel and create network namespaces, which needs \

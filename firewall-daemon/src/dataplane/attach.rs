@@ -12,6 +12,7 @@ use super::load::Loaded;
 use super::pins::Pins;
 use super::sys::{self, XdpFlags};
 use crate::config::{Mode, Xdp};
+use crate::fault::{self, Step};
 
 /// Why a port is not guarded.
 #[derive(Debug, thiserror::Error)]
@@ -136,11 +137,11 @@ pub fn attach(target: &Target<'_>, programs: &Loaded, pins: &Pins) -> Result<u32
         VlanStripping::On => return Err(AttachError::VlanStripping { port, interface }),
     }
     let guard = |program: &OwnedFd| {
-        match egress {
+        let guarded = fault::at(Step::AttachGuard).and_then(|()| match egress {
             EgressHook::Tcx => sys::link_create_egress(program.as_fd(), index).map(Some),
             EgressHook::Clsact => clsact::attach(program.as_fd(), index).map(|()| None),
-        }
-        .map_err(failed("guard what leaves"))
+        });
+        guarded.map_err(failed("guard what leaves"))
     };
     let decide = |program: &OwnedFd| create(target, index, program).map(Some);
     let guards: [(_, _, Create<'_>); 2] = [
@@ -152,8 +153,11 @@ pub fn attach(target: &Target<'_>, programs: &Loaded, pins: &Pins) -> Result<u32
             // A filter has no object of its own: its program is pinned.
             let link = create(program)?;
             let object = link.as_ref().unwrap_or(program);
-            sys::pin(object.as_fd(), &pin).map_err(failed("pin the link of"))?;
+            fault::at(Step::PinLink)
+                .and_then(|()| sys::pin(object.as_fd(), &pin))
+                .map_err(failed("pin the link of"))?;
         }
+        fault::at(Step::ReadBackLink).map_err(failed("read back the link of"))?;
         let hold = Hold::open(&pin, index).map_err(failed("open the pinned link of"))?;
         let Holding { interface: held, program: running } =
             hold.holding().map_err(failed("read back the link of"))?;
@@ -163,10 +167,10 @@ pub fn attach(target: &Target<'_>, programs: &Loaded, pins: &Pins) -> Result<u32
             return Err(AttachError::NotOurs { port: port.clone(), interface: interface.clone() });
         }
     }
-    let prepared = match mode {
+    let prepared = fault::at(Step::BringUp).and_then(|()| match mode {
         Mode::Bridge => device.prepare_for_bridge(),
         Mode::Router => device.prepare_for_router(),
-    };
+    });
     prepared.map_err(failed("bring up")).map(|()| index)
 }
 
@@ -184,6 +188,7 @@ fn adopt(pin: &Path, interface: u32, program: &OwnedFd) -> io::Result<bool> {
     };
     match &hold {
         Hold::Link(link) if hold.holding()?.interface == interface => {
+            fault::at(Step::SwapProgram)?;
             sys::link_update(link.as_fd(), program.as_fd())?;
             Ok(true)
         }
@@ -197,7 +202,9 @@ fn create(target: &Target<'_>, index: u32, program: &OwnedFd) -> Result<OwnedFd,
         Xdp::Native => XdpFlags::Native,
         Xdp::Generic => XdpFlags::Generic,
     };
-    sys::link_create(program.as_fd(), index, flags).map_err(|source| {
+    let created = fault::at(Step::AttachProgram)
+        .and_then(|()| sys::link_create(program.as_fd(), index, flags));
+    created.map_err(|source| {
         let taken = [nix::libc::EBUSY, nix::libc::EEXIST];
         if source.raw_os_error().is_some_and(|errno| taken.contains(&errno)) {
             return AttachError::Occupied { port, interface };

@@ -21,6 +21,9 @@ const FREQUENCIES: [u32; 4] = [100, 250, 300, 1000];
 /// jiffies start at this many seconds before the 32-bit wrap (`INITIAL_JIFFIES`).
 const HEAD_START: u64 = 300;
 
+/// How many seconds the monotonic clock may be ahead of the ticks, where these began late at boot.
+const SHIFT: u64 = 60;
+
 impl Clock {
     /// Measures the kernel's tick frequency: runs the object's `clock` program, which leaves the
     /// tick in the frame, and looks which frequency explains it.
@@ -39,15 +42,24 @@ impl Clock {
         }
         // All frequencies meet 300 s after boot: there it takes a second look.
         std::thread::sleep(Duration::from_millis(200));
-        Self::from_samples(first, sample()?).ok_or_else(|| invalid("an unknown tick frequency"))
+        let clock = Self::from_samples(first, sample()?);
+        let clock = clock.ok_or_else(|| invalid("an unknown tick frequency"))?;
+        // Flows' ages and leases would be off by as much, and a lease might never end.
+        if !clock.explains(first, SHIFT) {
+            return Err(invalid("it is not the monotonic clock's; is this a time namespace?"));
+        }
+        Ok(clock)
+    }
+
+    /// Whether it explains a tick, to within so many seconds.
+    fn explains(self, (ticks, elapsed): (Ticks, Duration), seconds: u64) -> bool {
+        self.ticks(elapsed).0.abs_diff(ticks.0) <= seconds * u64::from(self.hz)
     }
 
     /// The frequencies that explain a tick, to within two seconds.
-    fn from_sample((ticks, elapsed): (Ticks, Duration)) -> Vec<Self> {
+    fn from_sample(sample: (Ticks, Duration)) -> Vec<Self> {
         let clocks = FREQUENCIES.into_iter().map(|hz| Self { hz });
-        let explains =
-            |clock: &Self| clock.ticks(elapsed).0.abs_diff(ticks.0) <= 2 * u64::from(clock.hz);
-        clocks.filter(explains).collect()
+        clocks.filter(|clock| clock.explains(sample, 2)).collect()
     }
 
     /// The frequency that comes closest to the ticks between two samples.
@@ -116,6 +128,11 @@ mod tests {
             assert_eq!(Clock::from_sample(sample(first)).len(), FREQUENCIES.len());
             assert_eq!(Clock::from_samples(sample(first), sample(second)), Some(clock));
         }
+        let (second, decade) = (Duration::from_secs(1), Duration::from_secs(10 * 365 * 86_400));
+        let clock = Clock { hz: 250 };
+        let shifted = |at: Duration| (clock.ticks(at), at + decade);
+        assert_eq!(Clock::from_sample(shifted(second)), []);
+        assert!(!clock.explains(shifted(second), SHIFT), "a time namespace");
         let nonsense = (Ticks(77), Duration::from_secs(9));
         assert_eq!(Clock::from_sample(nonsense), []);
     }

@@ -11,6 +11,7 @@ use super::interface::Interface;
 use super::pins::{self, Pins};
 use super::sys;
 use crate::config::{Config, Mode};
+use crate::fault::{self, Step};
 
 /// How the egress guard is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +132,7 @@ pub fn detach_all(config: &Config) -> io::Result<Vec<String>> {
         Mode::Bridge => {}
         Mode::Router => {
             for (_, port) in config.gateway.ports() {
+                fault::at(Step::StopForwarding)?;
                 Interface::new(&port.interface).stop_forwarding()?;
             }
         }
@@ -159,6 +161,7 @@ pub fn detach_all(config: &Config) -> io::Result<Vec<String>> {
 /// Detaches what is pinned there, wherever it is, and removes the pin.
 pub(super) fn detach(pin: &Path) -> io::Result<()> {
     let object = sys::open_pin(pin)?;
+    fault::at(Step::Detach)?;
     match pins::hook_of(pin) {
         EgressHook::Tcx => sys::link_detach(object.as_fd())?,
         EgressHook::Clsact => {
@@ -171,6 +174,7 @@ pub(super) fn detach(pin: &Path) -> io::Result<()> {
             }
         }
     }
+    fault::at(Step::Unpin)?;
     fs::remove_file(pin)
 }
 

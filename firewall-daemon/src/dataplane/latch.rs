@@ -14,6 +14,8 @@ use firewall_control::{Caller, StopLevel};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::fault::{self, Step};
+
 /// Somebody's act that stays in force: who, when, why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
@@ -130,7 +132,8 @@ impl Latch {
 
     /// What is latched; nothing if there is no file yet.
     pub fn read(&self) -> Result<Latched, LatchError> {
-        let text = match fs::read_to_string(&self.path) {
+        let text = fault::at(Step::ReadLatch).and_then(|()| fs::read_to_string(&self.path));
+        let text = match text {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Latched::default()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -159,22 +162,27 @@ impl Latch {
         let text = format!("{body}\n{}\n", checksum_of(&body));
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         let beside = self.path.with_extension(format!("new-{}", std::process::id()));
-        let written = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&beside)
+        let written = fault::at(Step::CreateLatch)
+            .and_then(|()| {
+                let mut options = OpenOptions::new();
+                options.create(true).truncate(true).write(true).mode(0o600).open(&beside)
+            })
             .and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
+                let (first, second) = text.as_bytes().split_at(text.len() / 2);
+                file.write_all(first)?;
+                fault::at(Step::WriteLatch)?;
+                file.write_all(second)?;
+                fault::at(Step::SyncLatch)?;
                 file.sync_all()
             })
+            .and_then(|()| fault::at(Step::RenameLatch))
             .and_then(|()| fs::rename(&beside, &self.path));
         if let Err(error) = written {
             // What was left of it would only take space.
             let _ = fs::remove_file(&beside);
             return Err(error);
         }
+        fault::at(Step::SyncDirectory)?;
         File::open(directory)?.sync_all()
     }
 

@@ -1,8 +1,10 @@
 //! Loads the object: once for every port, with that port's constants.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use aya::maps::MapError;
 use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use firewall_common::Port;
@@ -11,6 +13,7 @@ use firewall_common::tables::Way;
 
 use super::clock::Clock;
 use super::maps::Sizes;
+use crate::fault::{self, Step};
 
 /// The eBPF object, built from source by `cargo xtask build`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/firewall-ebpf.o"));
@@ -38,6 +41,14 @@ pub enum LoadError {
     /// This build has no object in it.
     #[error("this cordond was built without its eBPF object")]
     Missing,
+    /// The kernel makes no such map.
+    #[error("the kernel does not make the map {name}: {source}")]
+    Map {
+        /// Which map.
+        name: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// The object, its maps or its relocations are not accepted.
     #[error("cannot load the eBPF object: {0}")]
     Object(#[source] Box<EbpfError>),
@@ -62,6 +73,10 @@ impl LoadError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Missing | Self::Absent { .. } => "build with `cargo xtask build`",
+            Self::Map { .. } => {
+                "the kernel must have memory for all flows, nodes and rules: lower [capacity], or \
+                 free some; and making maps needs root"
+            }
             Self::Object(_) | Self::Program { .. } => {
                 "loading needs root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON) and Linux 6.1 or later \
                  with BTF"
@@ -113,7 +128,16 @@ fn object(
     for (name, value) in &globals {
         loader.override_global(name, value, true);
     }
-    loader.load(OBJECT).map_err(|error| LoadError::Object(Box::new(error)))
+    let made = fault::at(Step::MakeMaps)
+        .map_err(|io_error| MapError::CreateError { name: "CONTROL".to_owned(), io_error }.into());
+    made.and_then(|()| loader.load(OBJECT)).map_err(refused)
+}
+
+fn refused(error: EbpfError) -> LoadError {
+    if let EbpfError::MapError(MapError::CreateError { name, io_error: source }) = error {
+        return LoadError::Map { name, source };
+    }
+    LoadError::Object(Box::new(error))
 }
 
 fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u32)> {
@@ -144,6 +168,7 @@ fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u
 fn load(object: &mut Ebpf, name: &'static str) -> Result<OwnedFd, LoadError> {
     let failed = |source| LoadError::Program { name, source: Box::new(source) };
     let program = object.program_mut(name).ok_or(LoadError::Absent { name })?;
+    fault::at(Step::LoadProgram).map_err(|error| failed(ProgramError::IOError(error)))?;
     let fd = if let Program::Xdp(program) = program {
         program.load().map_err(failed)?;
         program.fd()

@@ -10,6 +10,7 @@ use firewall_common::abi::{self, Attachment, Control, NodeState, PortState, Subn
 use firewall_common::{Addr, flow, fragment, image};
 
 use super::sys::{self, AtomicLine, Mapping};
+use crate::fault::{self, Step};
 
 /// How large the maps are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +166,8 @@ impl Maps {
     /// Opens the maps pinned in that directory.
     pub fn open(directory: &Path, sizes: Sizes) -> Result<Self, MapsError> {
         check(directory, &sizes)?;
+        fault::at(Step::OpenMaps)
+            .map_err(|source| MapsError::Open { name: map::CONTROL, source })?;
         let cpus = possible_cpus().map_err(|source| MapsError::Cpus { source })?;
         Ok(Self {
             control: mapping(directory, map::CONTROL)?,

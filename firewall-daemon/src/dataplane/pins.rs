@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::hold::EgressHook;
 use super::maps::Sizes;
 use crate::config::{Config, Mode, Xdp};
+use crate::fault::{self, Step};
 
 /// The gateway's directory in the BPF file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +87,9 @@ impl Pins {
         }
         let directories = [self.links(), self.egress_directory(), self.maps(sizes)];
         for directory in [self.directory.clone()].into_iter().chain(directories) {
-            match DirBuilder::new().mode(0o700).create(&directory) {
+            let made = fault::at(Step::MakeDirectory)
+                .and_then(|()| DirBuilder::new().mode(0o700).create(&directory));
+            match made {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 other => other.map_err(|error| self.io(&directory, error))?,
             }

@@ -13,6 +13,7 @@ use firewall_policy::{Names, SlotSource};
 use sha2::{Digest, Sha256};
 
 use super::maps::Maps;
+use crate::fault::{self, Step};
 
 /// The slots of the pinned maps.
 pub struct Slots {
@@ -104,6 +105,7 @@ impl Region {
         if let Some(slot) = self.taken.get(&owner) {
             return Some(*slot);
         }
+        fault::before(Step::TakeSlot);
         let places = maps.names.get(self.places.clone())?;
         let mut free = (0..).zip(places).skip(self.next as usize);
         let (slot, place) = free.find(|(_, place)| place.load(SeqCst) == 0)?;

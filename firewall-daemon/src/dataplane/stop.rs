@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use super::latch::{Latch, LatchError, Latched, LatchedStop, Order};
 use super::maps::Maps;
+use crate::fault::{self, Step};
 
 /// What a stop or a resume is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -247,6 +248,7 @@ impl Stopper {
     /// The stricter of the latch and of the kernel's word: a stop that found the disk full is in
     /// the kernel alone.
     fn enforce_everything(&self) {
+        fault::before(Step::EnforceStop);
         let latched = self.lock().everything.as_ref().map_or(StopLevel::None, |stop| stop.level);
         let level = latched.max(self.stored(&Scope::Everything));
         self.store(&Scope::Everything, kernel(level));
@@ -258,6 +260,7 @@ impl Stopper {
 
     /// Stores a stop unless a stricter one is there; the level that is in force then.
     fn tighten(&self, scope: &Scope, level: StopLevel) -> StopLevel {
+        fault::before(Step::StoreStop);
         let level = level.max(self.stored(scope));
         self.store(scope, kernel(level));
         level

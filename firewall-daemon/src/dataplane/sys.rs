@@ -3,6 +3,8 @@
 //! aya loads the object; links, batches and mappings go through here, because aya falls back to
 //! links that cannot be pinned and has neither batches nor mappings.
 
+mod element;
+mod link;
 mod mapping;
 
 use std::ffi::CString;
@@ -13,24 +15,14 @@ use std::path::Path;
 
 use nix::libc;
 
+pub use self::element::{Cursor, map_delete, map_lookup, map_lookup_batch, map_update};
+pub use self::link::{XdpFlags, link_create, link_create_egress, link_detach, link_update};
 pub use self::mapping::{AtomicLine, Mapping, Shared};
 
-const MAP_LOOKUP: u32 = 1;
-const MAP_UPDATE: u32 = 2;
-const MAP_DELETE: u32 = 3;
 const OBJ_PIN: u32 = 6;
 const OBJ_GET: u32 = 7;
 const PROG_TEST_RUN: u32 = 10;
 const OBJ_GET_INFO: u32 = 15;
-const MAP_LOOKUP_BATCH: u32 = 24;
-const LINK_CREATE: u32 = 28;
-const LINK_UPDATE: u32 = 29;
-const LINK_DETACH: u32 = 34;
-
-const ATTACH_XDP: u32 = 37;
-const ATTACH_TCX_EGRESS: u32 = 47;
-/// `BPF_F_BEFORE`: without another program named, before all of them.
-const FIRST: u32 = 1 << 3;
 
 /// # Safety
 /// `attributes` is the kernel's layout for that command, and what it points to is valid.
@@ -53,10 +45,6 @@ unsafe fn bpf_fd<T>(command: u32, attributes: &mut T) -> io::Result<OwnedFd> {
         let fd = bpf(command, attributes)?;
         Ok(OwnedFd::from_raw_fd(fd))
     }
-}
-
-fn address<T: ?Sized>(value: &T) -> u64 {
-    std::ptr::from_ref(value).cast::<u8>() as u64
 }
 
 fn number(fd: BorrowedFd<'_>) -> u32 {
@@ -202,204 +190,6 @@ pub fn program_maps(program: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     maps.truncate(info.count as usize);
     maps.sort_unstable();
     Ok(maps)
-}
-
-#[derive(Default)]
-#[repr(C)]
-struct LinkAttributes {
-    program: u32,
-    target: u32,
-    attach_type: u32,
-    flags: u32,
-}
-
-/// Where an XDP program runs: `XDP_FLAGS_DRV_MODE`, or `XDP_FLAGS_SKB_MODE`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum XdpFlags {
-    /// In the driver.
-    Native,
-    /// In the network stack.
-    Generic,
-}
-
-/// Attaches an XDP program to an interface by a link: nobody else can attach one while it lives.
-pub fn link_create(
-    program: BorrowedFd<'_>,
-    interface: u32,
-    flags: XdpFlags,
-) -> io::Result<OwnedFd> {
-    let flags = match flags {
-        XdpFlags::Native => 1 << 2,
-        XdpFlags::Generic => 1 << 1,
-    };
-    let mut attributes = LinkAttributes {
-        program: number(program),
-        target: interface,
-        attach_type: ATTACH_XDP,
-        flags,
-    };
-    // SAFETY: BPF_LINK_CREATE.
-    unsafe { bpf_fd(LINK_CREATE, &mut attributes) }
-}
-
-/// Attaches a program to what leaves an interface, by a link, before all others (Linux 6.6).
-pub fn link_create_egress(program: BorrowedFd<'_>, interface: u32) -> io::Result<OwnedFd> {
-    let mut attributes = EgressLinkAttributes {
-        link: LinkAttributes {
-            program: number(program),
-            target: interface,
-            attach_type: ATTACH_TCX_EGRESS,
-            flags: FIRST,
-        },
-        ..EgressLinkAttributes::default()
-    };
-    // SAFETY: BPF_LINK_CREATE; the tail is `struct { relative_fd, expected_revision } tcx`.
-    unsafe { bpf_fd(LINK_CREATE, &mut attributes) }
-}
-
-#[derive(Default)]
-#[repr(C)]
-struct EgressLinkAttributes {
-    link: LinkAttributes,
-    relative: u32,
-    padding: u32,
-    revision: u64,
-}
-
-#[derive(Default)]
-#[repr(C)]
-struct LinkUpdateAttributes {
-    link: u32,
-    program: u32,
-    flags: u32,
-    old_program: u32,
-}
-
-/// Swaps the program of a link: no frame passes between the two unseen.
-pub fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
-    let mut attributes = LinkUpdateAttributes {
-        link: number(link),
-        program: number(program),
-        ..LinkUpdateAttributes::default()
-    };
-    // SAFETY: BPF_LINK_UPDATE.
-    unsafe { bpf(LINK_UPDATE, &mut attributes) }.map(drop)
-}
-
-/// Detaches a link from its interface.
-pub fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
-    let mut attributes = number(link);
-    // SAFETY: BPF_LINK_DETACH.
-    unsafe { bpf(LINK_DETACH, &mut attributes) }.map(drop)
-}
-
-#[derive(Default)]
-#[repr(C)]
-struct ElementAttributes {
-    map: u32,
-    padding: u32,
-    key: u64,
-    value: u64,
-    flags: u64,
-}
-
-impl ElementAttributes {
-    fn new<K, V: ?Sized>(map: BorrowedFd<'_>, key: &K, value: Option<&V>) -> Self {
-        let value = value.map_or(0, address);
-        Self { map: number(map), padding: 0, key: address(key), value, flags: 0 }
-    }
-}
-
-/// Sets an element. `K` and `V` must be as large as the map's key and value.
-///
-/// # Safety
-/// They are.
-pub unsafe fn map_update<K, V: ?Sized>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
-    let mut attributes = ElementAttributes::new(map, key, Some(value));
-    // SAFETY: BPF_MAP_UPDATE_ELEM; sizes by the caller's promise.
-    unsafe { bpf(MAP_UPDATE, &mut attributes) }.map(drop)
-}
-
-/// Reads an element into `value`, which for per-CPU maps holds one value a possible CPU.
-///
-/// # Safety
-/// `K` is as large as the map's key, `value` as what the kernel writes.
-pub unsafe fn map_lookup<K, V>(map: BorrowedFd<'_>, key: &K, value: &mut [V]) -> io::Result<()> {
-    let mut attributes = ElementAttributes::new(map, key, Some(&*value));
-    // SAFETY: BPF_MAP_LOOKUP_ELEM; sizes by the caller's promise.
-    unsafe { bpf(MAP_LOOKUP, &mut attributes) }.map(drop)
-}
-
-/// Forgets an element; `false` if there was none.
-///
-/// # Safety
-/// `K` is as large as the map's key.
-pub unsafe fn map_delete<K>(map: BorrowedFd<'_>, key: &K) -> io::Result<bool> {
-    let mut attributes = ElementAttributes::new::<K, u8>(map, key, None);
-    // SAFETY: BPF_MAP_DELETE_ELEM; sizes by the caller's promise.
-    match unsafe { bpf(MAP_DELETE, &mut attributes) } {
-        Ok(_) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-#[derive(Default)]
-#[repr(C)]
-struct BatchAttributes {
-    in_batch: u64,
-    out_batch: u64,
-    keys: u64,
-    values: u64,
-    count: u32,
-    map: u32,
-    element_flags: u64,
-    flags: u64,
-}
-
-/// Where a batched walk of a map stands: an opaque cursor of the kernel.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Cursor(Option<u64>);
-
-impl Cursor {
-    /// Where the walk of an array comes to that element.
-    pub fn at(index: u32) -> Self {
-        Self(index.checked_sub(1).map(u64::from))
-    }
-}
-
-/// Reads up to `keys.len()` elements from `cursor` on, into `keys` and `values` (for per-CPU maps
-/// several values a key). Returns how many, and the cursor to go on from, `None` at the end.
-///
-/// # Safety
-/// `K` is as large as the map's key; `values` has room for `keys.len()` values as the kernel writes
-/// them.
-pub unsafe fn map_lookup_batch<K, V>(
-    map: BorrowedFd<'_>,
-    cursor: Cursor,
-    keys: &mut [K],
-    values: &mut [V],
-) -> io::Result<(usize, Option<Cursor>)> {
-    let next: u64 = 0;
-    let mut attributes = BatchAttributes {
-        in_batch: cursor.0.as_ref().map_or(0, address),
-        out_batch: address(&next),
-        keys: address(&*keys),
-        values: address(&*values),
-        count: u32::try_from(keys.len()).unwrap_or(u32::MAX),
-        map: number(map),
-        ..BatchAttributes::default()
-    };
-    // SAFETY: BPF_MAP_LOOKUP_BATCH; sizes by the caller's promise, cursors are at most eight bytes.
-    let result = unsafe { bpf(MAP_LOOKUP_BATCH, &mut attributes) };
-    let count = attributes.count as usize;
-    // SAFETY: written by the kernel behind our back.
-    let next = unsafe { std::ptr::read_volatile(&raw const next) };
-    match result {
-        Ok(_) => Ok((count, Some(Cursor(Some(next))))),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((count, None)),
-        Err(error) => Err(error),
-    }
 }
 
 #[derive(Default)]

@@ -24,6 +24,7 @@ use super::pins::{self, Pins, PinsError};
 use super::read::{self, Table};
 use super::{redirect, sizes, stop, sys};
 use crate::config::{Config, Mode};
+use crate::fault::{self, Step};
 
 /// `XDP_PASS`: a router's program leaves the frame to the kernel's routes.
 const XDP_PASS: u32 = 2;
@@ -117,6 +118,7 @@ impl Trial {
             };
             programs.insert(port, load::program(directory, &sizes, &constants)?.cordon);
         }
+        fault::at(Step::Try).map_err(TrialError::Redirect)?;
         let maps = Maps::open(directory, sizes)?;
         for (port, named) in config.gateway.ports() {
             let interface = Interface::new(&named.interface).index().unwrap_or(0);

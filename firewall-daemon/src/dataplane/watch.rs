@@ -11,8 +11,9 @@ use nix::sys::socket::{
 };
 use tokio::io::unix::AsyncFd;
 
-/// `RTMGRP_LINK`: interfaces come, go and change.
-pub const LINKS: u32 = 1;
+/// `RTMGRP_LINK` and `RTMGRP_TC`: interfaces come, go and change, and so do the filters that hold the
+/// egress guard before Linux 6.6.
+pub const PORTS: u32 = 1 | 1 << 3;
 
 /// `RTMGRP_NEIGH`: next hops are learnt, change and are lost. Their messages are read.
 pub const NEIGHBOURS: u32 = 1 << 2;

@@ -4,6 +4,7 @@
 //! Everything of the gateway's lies in the lab's directory and BPF file system, so that any number
 //! of gateways run at once.
 
+mod fault;
 mod kernel;
 mod ledger;
 pub mod policy;
@@ -18,6 +19,7 @@ use std::{
     fs,
     future::Future,
     path::{Path, PathBuf},
+    process::Command,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -37,6 +39,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::lab::{Lab, Process};
 
+pub use fault::{Act, Fault};
 pub use ledger::{Change, Ledger};
 pub use program::{Ended, binary};
 pub use tmpfs::Tmpfs;
@@ -145,7 +148,10 @@ impl Gateway {
     /// Starts the daemon and waits until it answers; panics with its log if it ends instead.
     pub fn restart(&mut self) {
         assert!(self.daemon.is_none(), "the daemon runs already");
-        let mut daemon = self.launch();
+        self.wait_until_ready(self.launch());
+    }
+
+    fn wait_until_ready(&mut self, mut daemon: Process) {
         let end = Instant::now() + ready();
         while self.wait(self.client.status()).is_err() {
             let over = !daemon.is_running() || Instant::now() >= end;
@@ -157,8 +163,10 @@ impl Gateway {
 
     /// Starts the daemon and does not wait.
     pub fn launch(&self) -> Process {
-        let mut command = self.daemon_command();
-        command.arg("--config").arg(self.config_path());
+        self.process(self.daemon_command("cordond"))
+    }
+
+    fn process(&self, command: Command) -> Process {
         let number = self.started.replace(self.started.get() + 1);
         self.lab.process(&format!("cordond-{number}"), command)
     }
@@ -195,8 +203,8 @@ impl Gateway {
 
     /// Takes enforcement away, as a reboot would; the latch stays.
     pub fn detach_all(&self) -> Ended {
-        let mut command = self.daemon_command();
-        command.arg("--config").arg(self.config_path()).args(["--detach-all", "--yes"]);
+        let mut command = self.daemon_command("cordond");
+        command.args(["--detach-all", "--yes"]);
         Ended::of(command)
     }
 
@@ -210,9 +218,10 @@ impl Gateway {
         self.daemon.as_ref().map(Process::log).unwrap_or_default()
     }
 
-    fn daemon_command(&self) -> std::process::Command {
-        let mut command = self.lab.gateway().command(binary("cordond"));
+    fn daemon_command(&self, program: &str) -> Command {
+        let mut command = self.lab.gateway().command(binary(program));
         command.env_remove("RUST_LOG").env_remove("JOURNAL_STREAM");
+        command.arg("--config").arg(self.config_path());
         command
     }
 

@@ -10,7 +10,7 @@ use std::{
 pub fn binary(name: &str) -> PathBuf {
     let directory = env::var_os("CORDON_BIN_DIR").map_or_else(beside_the_tests, PathBuf::from);
     let path = directory.join(name);
-    let hint = "build it with `cargo build --workspace --bins`, or set CORDON_BIN_DIR";
+    let hint = "build it with `cargo xtask build`, or set CORDON_BIN_DIR";
     assert!(path.is_file(), "there is no {}; {hint}", path.display());
     path
 }

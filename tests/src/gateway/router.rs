@@ -81,13 +81,32 @@ impl Gateway {
 
     /// The same with nothing started.
     pub fn prepare_router(policy: &str) -> Self {
-        let gateway = Self::router_in_lab(Lab::new(), policy);
+        Self::prepare_router_in(Lab::new(), policy)
+    }
+
+    /// The same between the first hosts of that lab.
+    pub fn prepare_router_in(lab: Lab, policy: &str) -> Self {
+        let gateway = Self::router_in_lab(lab, policy);
         let lab = gateway.lab();
         address(lab.inside(), &INSIDE);
         address(lab.outside(), &OUTSIDE);
         settle(lab.near().link(), &super::policy::NEAR, &INSIDE);
         settle(lab.far().link(), &PACS, &OUTSIDE);
         gateway
+    }
+
+    /// Makes the near side's cable again; both ends get the addresses that they had.
+    pub fn rewire_near(&self) {
+        let lab = self.lab();
+        lab.replug("inside");
+        address(lab.inside(), &INSIDE);
+        settle(lab.near().link(), &super::policy::NEAR, &INSIDE);
+    }
+
+    /// Makes the far side's cable again, up to its switch; the gateway's end gets its addresses.
+    pub fn rewire_far(&self) {
+        self.lab().replug_far();
+        address(self.lab().outside(), &OUTSIDE);
     }
 
     /// In a lab where nobody has an address; nothing is started.

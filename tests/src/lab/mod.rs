@@ -118,6 +118,15 @@ impl Lab {
         Link::pair(inside, (&near.namespace, near.link.name(), near.mac)).0
     }
 
+    /// The same for the far side, which has several hosts: they stay plugged into their switch.
+    pub fn replug_far(&self) {
+        let Some((switch, bridge)) = &self.far.switch else { panic!("the far side has no switch") };
+        self.outside().delete();
+        let outside = (&self.gateway, "outside", Mac([2, 0, 0, 0, 0, 2]));
+        let (_, uplink) = Link::pair(outside, (switch, "uplink", Mac([2, 0, 0, 1, 2, 0])));
+        uplink.enslave(bridge);
+    }
+
     /// Where this lab's own BPF file system is mounted. Processes started from the lab see it;
     /// those of `ip netns exec` do not.
     pub fn bpffs(&self) -> &Path {
@@ -192,7 +201,7 @@ impl Host {
 struct Side {
     port: Link,
     hosts: Vec<Host>,
-    _switch: Option<Namespace>,
+    switch: Option<(Namespace, Link)>,
 }
 
 impl Side {
@@ -216,7 +225,7 @@ impl Side {
             let (port, link) = Link::pair(gateway_end, (namespace, "eth0", *mac));
             let hosts = namespaces.into_iter();
             let hosts = hosts.map(|(namespace, mac)| Host { namespace, link: link.clone(), mac });
-            return Self { port, hosts: hosts.collect(), _switch: None };
+            return Self { port, hosts: hosts.collect(), switch: None };
         }
 
         let switch = Namespace::with_prefix(prefix, &format!("{name}-switch"));
@@ -230,7 +239,7 @@ impl Side {
             end.enslave(&bridge);
             Host { namespace, link, mac }
         });
-        Self { port, hosts: hosts.collect(), _switch: Some(switch) }
+        Self { port, hosts: hosts.collect(), switch: Some((switch, bridge)) }
     }
 }
 

@@ -81,6 +81,30 @@ impl RawPort {
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
+    /// Sends frames of at least 14 bytes with one call; how many of them, from the first on. Why the
+    /// kernel would not send the first: see [`RawPort::try_send`].
+    pub fn try_send_all(&self, frames: &[&[u8]]) -> io::Result<usize> {
+        let part = |frame: &&[u8]| libc::iovec {
+            iov_base: frame.as_ptr().cast_mut().cast(),
+            iov_len: frame.len(),
+        };
+        let mut parts: Vec<_> = frames.iter().map(part).collect();
+        let messages = parts.iter_mut().map(|part| {
+            // SAFETY: mmsghdr is a plain C struct, for which all zeros are valid.
+            let mut message: libc::mmsghdr = unsafe { zeroed() };
+            message.msg_hdr.msg_iov = part;
+            message.msg_hdr.msg_iovlen = 1;
+            message
+        });
+        let mut messages: Vec<_> = messages.collect();
+        let count = libc::c_uint::try_from(messages.len()).unwrap();
+        // SAFETY: as many messages as said, each with one part that lies in `frames`; the kernel
+        // only reads there.
+        let sent =
+            unsafe { libc::sendmmsg(self.socket.as_raw_fd(), messages.as_mut_ptr(), count, 0) };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+
     /// The next frame; None if there is none within `timeout`.
     pub fn receive(&self, timeout: Duration) -> Option<Vec<u8>> {
         let end = Instant::now() + timeout;
