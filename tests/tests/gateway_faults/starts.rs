@@ -17,7 +17,7 @@ pub(crate) const BOTH: &[Act] = &[Act::Kill, Act::Error];
 type Row = (Step, &'static [u32], &'static [Act]);
 
 /// A start with nothing in place.
-const COLD: [Row; 24] = [
+const COLD: [Row; 23] = [
     (Step::ReadLatch, &[1], BOTH),
     (Step::MakeDirectory, &[1, 2, 4], BOTH),
     (Step::MakeMaps, &[1, 2], BOTH),
@@ -41,7 +41,6 @@ const COLD: [Row; 24] = [
     (Step::EnforceStops, &[1], KILL),
     (Step::Publish, &[1], KILL),
     (Step::Published, &[1], KILL),
-    (Step::Survey, &[2], KILL),
 ];
 
 /// A start that adopts what is in force.
