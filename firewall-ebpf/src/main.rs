@@ -15,6 +15,8 @@
 fn main() {}
 
 #[cfg(target_arch = "bpf")]
+mod constants;
+#[cfg(target_arch = "bpf")]
 mod consult;
 #[cfg(target_arch = "bpf")]
 mod egress;
@@ -41,7 +43,7 @@ mod program {
 
     use crate::frame::{Buffer, Packet};
     use crate::maps::Kernel;
-    use crate::{egress, maps, record};
+    use crate::{constants, egress, maps, record};
 
     /// Every frame of a gateway port comes in here.
     #[xdp]
@@ -95,7 +97,8 @@ mod program {
         let Some(tag) = buffer.tag() else {
             return let_out(Verdict::Drop(DropReason::Egress), length);
         };
-        let leaving = Leaving { origin: maps::origin(buffer.origin()), port: maps::port(), tag };
+        let leaving =
+            Leaving { origin: maps::origin(buffer.origin()), port: constants::port(), tag };
         let verdict = match leave(&buffer, &Kernel::of_gateway(), now, note, leaving) {
             Ok(passage) => {
                 if leaving.origin == Origin::Gateway {

@@ -3,7 +3,6 @@
 
 use core::ptr;
 
-use aya_ebpf::Global;
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_NOEXIST, xdp_md};
 use aya_ebpf::helpers::bpf_jiffies64;
 use aya_ebpf::macros::map;
@@ -20,7 +19,7 @@ use firewall_common::image::Line;
 use firewall_common::tables::{Full, Route, Tables, Way};
 use firewall_common::{Addr, DropReason, NodeSlot, Note, Port, SubnetworkSlot, Ticks, Vlan};
 
-use crate::{consult, extended, route};
+use crate::{constants, consult, extended, route};
 
 #[map]
 static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -62,43 +61,6 @@ static PAIR_COUNTERS: PerCpuArray<Count> = PerCpuArray::with_max_entries(65536, 
 static EVENT_STATE: PerCpuArray<EventState> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
-
-/// This program's port; every port has a program of its own, so these are constants to the JIT.
-#[unsafe(no_mangle)]
-static PORT: Global<u32> = Global::new(0);
-/// The port that a bridge's frames leave by.
-#[unsafe(no_mangle)]
-static PEER: Global<u32> = Global::new(0);
-/// Whether the gateway is a router.
-#[unsafe(no_mangle)]
-static IS_ROUTER: Global<u32> = Global::new(0);
-/// Whether a router looks up routes; otherwise it leaves every packet to the kernel.
-#[unsafe(no_mangle)]
-static ROUTES: Global<u32> = Global::new(0);
-/// Lines of one half of the image.
-#[unsafe(no_mangle)]
-static LINES: Global<u32> = Global::new(0);
-/// [`Timeouts::half_open`].
-#[unsafe(no_mangle)]
-static TIMEOUT_HALF_OPEN: Global<u32> = Global::new(0);
-/// [`Timeouts::tcp`].
-#[unsafe(no_mangle)]
-static TIMEOUT_TCP: Global<u32> = Global::new(0);
-/// [`Timeouts::tcp_closing`].
-#[unsafe(no_mangle)]
-static TIMEOUT_TCP_CLOSING: Global<u32> = Global::new(0);
-/// [`Timeouts::tcp_closed`].
-#[unsafe(no_mangle)]
-static TIMEOUT_TCP_CLOSED: Global<u32> = Global::new(0);
-/// [`Timeouts::datagram`].
-#[unsafe(no_mangle)]
-static TIMEOUT_DATAGRAM: Global<u32> = Global::new(0);
-/// [`Timeouts::fragment`].
-#[unsafe(no_mangle)]
-static TIMEOUT_FRAGMENT: Global<u32> = Global::new(0);
-/// Events that one CPU may write in one tick.
-#[unsafe(no_mangle)]
-pub(crate) static EVENTS_PER_TICK: Global<u32> = Global::new(0);
 
 /// The time.
 #[inline(always)]
@@ -193,32 +155,17 @@ pub(crate) struct Kernel {
     context: *mut xdp_md,
 }
 
-/// This program's port.
-#[inline(always)]
-pub(crate) fn port() -> Port {
-    Port((PORT.load() & 0xffff) as u16)
-}
-
 impl Kernel {
     /// What frames that come in on the program's port see.
     #[inline(always)]
     pub(crate) fn new(context: *mut xdp_md) -> Self {
-        Self { port: port(), way: way(), context }
+        Self { port: constants::port(), way: constants::way(), context }
     }
 
     /// What frames of the gateway's own kernel see.
     #[inline(always)]
     pub(crate) fn of_gateway() -> Self {
-        Self { port: Port::GATEWAY, way: way(), context: ptr::null_mut() }
-    }
-}
-
-#[inline(always)]
-fn way() -> Way {
-    if IS_ROUTER.load() == 0 {
-        Way::Bridge { peer: Port((PEER.load() & 0xffff) as u16) }
-    } else {
-        Way::Router
+        Self { port: Port::GATEWAY, way: constants::way(), context: ptr::null_mut() }
     }
 }
 
@@ -260,7 +207,7 @@ impl Tables for Kernel {
 
     #[inline(always)]
     fn route(&self, note: &Note, sender: Sender, from: Vlan, to: Attachment) -> Route {
-        if ROUTES.load() == 0 {
+        if !constants::looks_up_routes() {
             return Route::Unresolved;
         }
         route::look_up(self.context, note, sender, Attachment::new(self.port, from), to)
@@ -268,18 +215,12 @@ impl Tables for Kernel {
 
     #[inline(always)]
     fn timeout(&self, phase: Phase) -> u32 {
-        match phase {
-            Phase::Asked | Phase::SynSent | Phase::SynReceived => TIMEOUT_HALF_OPEN.load(),
-            Phase::Established => TIMEOUT_TCP.load(),
-            Phase::Closing => TIMEOUT_TCP_CLOSING.load(),
-            Phase::Closed => TIMEOUT_TCP_CLOSED.load(),
-            Phase::Answered => TIMEOUT_DATAGRAM.load(),
-        }
+        constants::timeout(phase)
     }
 
     #[inline(always)]
     fn reassembly(&self) -> u32 {
-        TIMEOUT_FRAGMENT.load()
+        constants::reassembly()
     }
 
     #[inline(always)]
@@ -292,7 +233,7 @@ impl Tables for Kernel {
 
     #[inline(always)]
     fn line(&self, half: u32, line: u32) -> Option<&Line> {
-        let lines = LINES.load();
+        let lines = constants::lines();
         if line >= lines {
             return None;
         }

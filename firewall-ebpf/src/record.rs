@@ -7,18 +7,18 @@ use firewall_common::flow::{Sender, Signature};
 use firewall_common::frame::wire;
 use firewall_common::{Frame, Note, PassReason, Ticks, Verdict, Vlan};
 
-use crate::maps::{self, EVENTS_PER_TICK};
+use crate::{constants, maps};
 
 /// Counts a frame that came in, or that the gateway's kernel wants to send.
 #[inline(always)]
 pub(crate) fn received(length: u32) {
-    maps::count(abi::counter(maps::port().0, None), length);
+    maps::count(abi::counter(constants::port().0, None), length);
 }
 
 /// Counts a frame that was decided.
 #[inline(always)]
 pub(crate) fn verdict(verdict: Verdict, length: u32) {
-    maps::count(abi::counter(maps::port().0, Some(verdict)), length);
+    maps::count(abi::counter(constants::port().0, Some(verdict)), length);
 }
 
 /// Counts a frame that passed, by its rule and its pair of subnetworks.
@@ -62,7 +62,7 @@ pub(crate) fn event<F: Frame>(verdict: Verdict, note: &Note, packet: &F, now: Ti
 fn admit(state: &mut EventState, now: Ticks) -> bool {
     if state.refilled != now.0 {
         state.refilled = now.0;
-        state.tokens = EVENTS_PER_TICK.load() as u64;
+        state.tokens = constants::events_per_tick() as u64;
     }
     if state.tokens == 0 {
         return false;
@@ -78,7 +78,7 @@ fn describe<F: Frame>(verdict: Verdict, note: &Note, packet: &F, now: Ticks, len
     let mut event = Event {
         ticks: now.0,
         // A frame of the gateway's own kernel belongs to the port that it was to leave by.
-        signature: note.signature.at(maps::port()).words(),
+        signature: note.signature.at(constants::port()).words(),
         length,
         source_node,
         destination_node,
@@ -93,7 +93,7 @@ fn describe<F: Frame>(verdict: Verdict, note: &Note, packet: &F, now: Ticks, len
         event.signature = match packet.load::<wire::Ethernet>(0) {
             Some(header) => {
                 let wire::Ethernet { first, second, .. } = header;
-                Signature::from_header(first, second, Vlan::UNTAGGED, maps::port()).words()
+                Signature::from_header(first, second, Vlan::UNTAGGED, constants::port()).words()
             }
             None => [0; 2],
         };
