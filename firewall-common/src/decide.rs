@@ -54,6 +54,7 @@ where
     match network {
         Ok(network) => packet(frame, tables, note, &network),
         Err(DropReason::Fragment | DropReason::ExtensionHeader) => {
+            core::hint::cold_path();
             extended(frame, tables, note, link.payload)
         }
         Err(reason) => Err(reason),

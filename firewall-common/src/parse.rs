@@ -85,7 +85,7 @@ const PADDED: u32 = 64;
 pub fn ipv4<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
     let header = ipv4_header(frame, start)?;
     if u16::from_be(header.fragment) & 0x3fff != 0 {
-        return Err(DropReason::Fragment);
+        return refuse(DropReason::Fragment);
     }
     ipv4_packet(header, start)
 }
@@ -140,10 +140,10 @@ fn ipv4_packet(header: wire::Ipv4, start: u32) -> Result<Network, DropReason> {
 pub fn ipv6<F: Frame + ?Sized>(frame: &F, start: u32) -> Result<Network, DropReason> {
     let network = ipv6_header(frame, start)?;
     if network.protocol == next::FRAGMENT {
-        return Err(DropReason::Fragment);
+        return refuse(DropReason::Fragment);
     }
     if is_extension_header(network.protocol) {
-        return Err(DropReason::ExtensionHeader);
+        return refuse(DropReason::ExtensionHeader);
     }
     Ok(network)
 }
