@@ -285,6 +285,7 @@ use crate::decide::{self, Course, Quoted};
 use crate::flow::{Scale, Sender};
 use crate::image::Tolerance;
 use crate::parse::{self, Options, Part};
+use crate::word::Word64;
 use crate::{DropReason, Note, Tables};
 use wire::Wire;
 
@@ -311,7 +312,7 @@ pub trait Frame {
     /// [`parse::extension`], as a function of its own, too.
     #[inline(always)]
     fn extension(&self, start: u32, end: u32) -> Result<Options, DropReason> {
-        parse::extension(self, start, end)
+        parse::extension(self, &Word64::default(), start, end)
     }
 
     /// [`decide::tolerance`], as a function of its own, too.

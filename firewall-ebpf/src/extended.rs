@@ -86,7 +86,11 @@ macro_rules! read {
         pub(crate) extern "C" fn $extension(context: *mut $context, place: u64) -> u64 {
             // So small that the verifier follows them into the packet.
             let (start, end) = ((place & 0x3fff) as u32, (place >> 32 & 0x3fff) as u32);
-            match parse::extension(&$frame::of(context), start, end) {
+            let Some(note) = maps::scratch() else {
+                return REFUSED;
+            };
+            readable();
+            match parse::extension(&$frame::of(context), &note.walk, start, end) {
                 Ok(Options { next, length }) => next as u64 | (length as u64) << 8,
                 Err(_) => REFUSED,
             }

@@ -113,6 +113,8 @@ pub struct Note {
     pub moment: Moment,
     /// Working memory of a route look-up.
     pub lookup: Lookup,
+    /// How far a walk over options has come.
+    pub walk: Word64,
     /// Why a question was answered with no, across a call of the kernel's.
     pub refusal: DropReason,
     /// Sender's node slot, receiver's in the upper half. Words that are stored one by one: LLVM
@@ -159,6 +161,7 @@ impl Default for Note {
             claim: Claim::default(),
             moment: Moment::default(),
             lookup: Lookup::default(),
+            walk: Word64::default(),
             refusal: DropReason::NotArmed,
             nodes: Word64::default(),
             about: Word64::default(),
