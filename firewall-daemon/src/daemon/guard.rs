@@ -42,6 +42,12 @@ impl Daemon {
         }
     }
 
+    /// Waits until the guard has looked at everything once: until then nobody knows how it stands.
+    pub async fn looked(&self) {
+        // The sender lives as long as we do.
+        let _ = self.looked.subscribe().wait_for(|looked| *looked).await;
+    }
+
     fn look(&self, look: Look) {
         let outcomes = {
             let mut plane = self.plane();
@@ -68,6 +74,12 @@ impl Daemon {
                 event.port = port;
                 event.message = Some(sentence);
             });
+        }
+        match look {
+            Look::Ports => {}
+            Look::Everything => {
+                self.looked.send_replace(true);
+            }
         }
     }
 

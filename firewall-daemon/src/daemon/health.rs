@@ -11,7 +11,7 @@ use crate::dataplane::guard::{Look, MendError, Outcome};
 /// How long something that was mended is a warning.
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// After that time without a look, nobody guards the guard.
-const OVERDUE: Duration = Duration::from_secs(5);
+pub(super) const OVERDUE: Duration = Duration::from_secs(5);
 
 /// A port, or all of them.
 type Place = Option<String>;

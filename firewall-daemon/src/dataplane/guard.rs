@@ -29,6 +29,7 @@ use super::stop::Stopper;
 use super::sys;
 use super::{ActivateError, DataPlane, GuardedPort, OpenError, redirect};
 use crate::config::Mode;
+use crate::fault::{self, Step};
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +98,7 @@ impl DataPlane {
     /// Looks whether everything is as it was made, and mends what is not. Holds no lock that a stop
     /// waits for while it does. `names` are those of the policy in force.
     pub fn guard(&mut self, look: Look, names: &Names, stopper: &Stopper) -> Vec<Outcome> {
+        fault::before(Step::Look);
         let mut outcomes = Vec::new();
         // A port that was made again is closed until it is armed: first.
         for port in (0..).map(Port).take(self.ports.len()) {
