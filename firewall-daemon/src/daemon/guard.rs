@@ -9,7 +9,6 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::Daemon;
 use super::health::News;
 use crate::dataplane::guard::Look;
-use crate::dataplane::stop;
 use crate::dataplane::watch::Watch;
 
 /// How often everything is looked at.
@@ -53,15 +52,7 @@ impl Daemon {
             let mut plane = self.plane();
             // Under the lock, so that the names are those of the image.
             let active = self.active();
-            let outcomes = plane.data.guard(look, &active.names, &self.stopper);
-            match plane.data.forward().and_then(|()| plane.data.survey()) {
-                Ok(true) => stop::bump(&self.maps),
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "cannot tell the program about the ports' addresses");
-                }
-            }
-            outcomes
+            plane.data.guard(look, &active.names, &self.stopper)
         };
         let news = self.findings().observe(look, outcomes, Instant::now());
         for News { kind, port, sentence, mended } in news {

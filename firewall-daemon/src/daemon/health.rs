@@ -100,7 +100,7 @@ impl Findings {
             }
         }
         for Standing { place, finding, sentence } in looked_at {
-            let goes_on = |one: &Standing| one.place == place && one.finding == finding;
+            let goes_on = |one: &Standing| one.place == place && one.finding.goes_on(&finding);
             let was_mended = is_mended.iter().any(|(port, _)| *port == place);
             if !was_mended && !standing.iter().any(goes_on) {
                 let (kind, sentence) = (EventKind::Health, format!("over: {sentence}"));
@@ -158,9 +158,12 @@ impl Findings {
 fn kind(finding: &Finding, mended: bool) -> EventKind {
     match finding {
         Finding::Recreated { .. } if mended => EventKind::Rearmed,
-        Finding::Missing | Finding::Renamed { .. } | Finding::Down | Finding::Unreadable { .. } => {
-            EventKind::Health
-        }
+        Finding::Missing
+        | Finding::Renamed { .. }
+        | Finding::Down
+        | Finding::LeftOut(_)
+        | Finding::Untold { .. }
+        | Finding::Unreadable { .. } => EventKind::Health,
         Finding::Recreated { .. }
         | Finding::Detached { .. }
         | Finding::Replaced { .. }

@@ -24,8 +24,9 @@ pub(super) use self::kept::{Armed, Kept};
 use self::kept::{Held, KeptImage, identify};
 use super::attach::{self, Target};
 use super::interface::{Interface, VlanStripping};
+use super::neighbourhood::Survey;
 use super::pins::PinsError;
-use super::stop::Stopper;
+use super::stop::{Stopper, bump};
 use super::sys;
 use super::{ActivateError, DataPlane, GuardedPort, OpenError, redirect};
 use crate::config::Mode;
@@ -104,9 +105,10 @@ impl DataPlane {
         for port in (0..).map(Port).take(self.ports.len()) {
             self.guard_port(port, &mut outcomes);
         }
+        let untold = self.tell();
         match look {
             Look::Ports => return outcomes,
-            Look::Everything => {}
+            Look::Everything => outcomes.extend(untold),
         }
         for what in stopper.reinforce(names) {
             outcomes.push(about_all(Finding::Lifted { what }, Ok(())));
@@ -124,6 +126,28 @@ impl DataPlane {
             outcomes.push(about_all(finding, mended.map_err(MendError::from)));
         }
         outcomes
+    }
+
+    /// Tells a router's program and its kernel what has changed around them; what they cannot be told.
+    fn tell(&self) -> Vec<Outcome> {
+        let mut untold = Vec::new();
+        match self.survey() {
+            Ok(Survey { is_changed, left_out }) => {
+                if is_changed {
+                    bump(&self.maps);
+                }
+                untold.extend(left_out.into_iter().map(Finding::LeftOut));
+            }
+            Err(error) => {
+                let (what, error) = ("the program about the ports' addresses", error.to_string());
+                untold.push(Finding::Untold { what, error });
+            }
+        }
+        if let Err(error) = self.forward() {
+            let (what, error) = ("the kernel to forward", error.to_string());
+            untold.push(Finding::Untold { what, error });
+        }
+        untold.into_iter().map(|finding| about_all(finding, Err(MendError::NotOurs))).collect()
     }
 
     fn guard_port(&mut self, port: Port, outcomes: &mut Vec<Outcome>) {
@@ -246,6 +270,8 @@ impl DataPlane {
             | Finding::Image { .. }
             | Finding::Publication { .. }
             | Finding::Lifted { .. }
+            | Finding::LeftOut(_)
+            | Finding::Untold { .. }
             | Finding::Unreadable { .. } => Err(MendError::NotOurs),
         }
     }
