@@ -148,6 +148,8 @@ pub struct GuardedPort {
     pub interface: String,
     /// Where the program is to run.
     pub xdp: Xdp,
+    /// The port that its frames leave from, in bridge mode.
+    peer: Option<Port>,
     programs: Loaded,
     armed: Option<Armed>,
 }
@@ -195,7 +197,8 @@ impl DataPlane {
             };
             let programs = load::program(&directory, &sizes, &constants)?;
             let (name, interface) = (port.name.clone(), port.interface.clone());
-            ports.push(GuardedPort { name, interface, xdp: port.xdp, programs, armed: None });
+            let (xdp, peer) = (port.xdp, config.gateway.peer(index));
+            ports.push(GuardedPort { name, interface, xdp, peer, programs, armed: None });
         }
         let slots = Slots::new(Arc::clone(&maps));
         let kept = Kept::new(&directory, &sizes)

@@ -206,6 +206,7 @@ impl DataPlane {
             None => None,
             Some(index) => Some(Device {
                 index,
+                mtu: interface.mtu().map_err(reading("the MTU"))?,
                 stripping: interface.vlan_stripping().map_err(reading("the VLAN offload"))?,
                 switches: interface.switches().map_err(reading("whether it is up"))?,
             }),
@@ -234,7 +235,12 @@ impl DataPlane {
         };
         let [whole, in_pieces] = self.maps.ports.each_ref().map(way_out);
         let ways_out = [whole?, in_pieces?];
-        Ok(Seen { interface: device, hooks: [ingress?, egress?], ways_out })
+        // A peer that is away takes nothing at all.
+        let peer = guarded.peer.and_then(|peer| {
+            let peer = &self.ports.get(usize::from(peer.0))?.interface;
+            Some((peer.clone(), Interface::new(peer).mtu().ok()?))
+        });
+        Ok(Seen { interface: device, hooks: [ingress?, egress?], ways_out, peer })
     }
 
     fn mend(&mut self, port: Port, finding: &Finding) -> Result<(), MendError> {
@@ -265,6 +271,7 @@ impl DataPlane {
             Finding::Missing
             | Finding::Renamed { .. }
             | Finding::Down
+            | Finding::Narrower { .. }
             | Finding::OtherMaps
             | Finding::MapPins { .. }
             | Finding::Image { .. }

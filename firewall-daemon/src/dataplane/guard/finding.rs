@@ -52,6 +52,16 @@ pub enum Finding {
     NotPromiscuous,
     /// Somebody has switched the interface off. That may be meant as a brake: it stays off.
     Down,
+    /// The interface that its frames leave by takes shorter ones only: the kernel drops the longer
+    /// ones after the program has counted them as passed.
+    Narrower {
+        /// The longest packet of the interface's, in bytes.
+        mtu: u32,
+        /// The peer's interface.
+        peer: String,
+        /// The longest packet of its, in bytes.
+        peer_mtu: u32,
+    },
     /// The program does not work on the maps that the daemon writes.
     OtherMaps,
     /// Pinned maps are missing, or others lie in their place.
@@ -135,6 +145,10 @@ impl Finding {
                 "{interface} is down and nothing crosses it; `ip link set {interface} up` when \
                  that is not meant"
             ),
+            Self::Narrower { mtu, peer, peer_mtu } => format!(
+                "{interface} takes packets of up to {mtu} bytes and {peer}, where they leave, \
+                 {peer_mtu}: longer ones are counted as passed, and lost; give both the same MTU"
+            ),
             Self::OtherMaps => format!(
                 "the program on {interface} does not work on the maps of the daemon; restart \
                  cordond"
@@ -163,6 +177,7 @@ impl Finding {
     /// another.
     pub fn goes_on(&self, other: &Self) -> bool {
         match (self, other) {
+            (Self::Narrower { .. }, Self::Narrower { .. }) => true,
             (Self::LeftOut(one), Self::LeftOut(other)) => one.what == other.what,
             (one, other) => one == other,
         }
@@ -227,6 +242,8 @@ pub(super) struct Seen {
     pub(super) hooks: [Hook; 2],
     /// The entries of both maps of ways out.
     pub(super) ways_out: [Option<[u32; 2]>; 2],
+    /// In bridge mode, the interface that its frames leave by, and its MTU in bytes.
+    pub(super) peer: Option<(String, u32)>,
 }
 
 /// Where a program of ours is.
@@ -244,13 +261,15 @@ pub(super) struct Hook {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Device {
     pub(super) index: u32,
+    /// In bytes.
+    pub(super) mtu: u32,
     pub(super) stripping: VlanStripping,
     pub(super) switches: Switches,
 }
 
 /// What is wrong with a port, in the order in which it is mended.
 pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
-    let Seen { interface, hooks, ways_out } = seen;
+    let Seen { interface, hooks, ways_out, peer } = seen;
     let mut found = Vec::new();
     let hooks = || hooks.iter().zip(&wanted.hooks).zip(Place::ALL);
     for ((Hook { is_pinned, program, .. }, (_, ours)), place) in hooks() {
@@ -264,7 +283,7 @@ pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
     }
     let [Hook { holding, .. }, _] = &seen.hooks;
     let [(armed, _), _] = wanted.hooks;
-    let Some(Device { index, stripping, switches }) = *interface else {
+    let Some(Device { index, mtu, stripping, switches }) = *interface else {
         found.push(match holding.interface {
             0 => Finding::Missing,
             index => Finding::Renamed { index },
@@ -295,6 +314,11 @@ pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
             found.push(Finding::NotPromiscuous);
         }
         Switches { up: true, .. } => {}
+    }
+    if let Some((peer, peer_mtu)) = peer
+        && *peer_mtu < mtu
+    {
+        found.push(Finding::Narrower { mtu, peer: peer.clone(), peer_mtu: *peer_mtu });
     }
     found
 }

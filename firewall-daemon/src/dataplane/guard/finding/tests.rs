@@ -12,9 +12,10 @@ fn sound() -> Seen {
     let switches = Switches { up: true, promiscuous: true };
     let hook = || Hook { holding: HELD, is_pinned: true, program: program() };
     Seen {
-        interface: Some(Device { index: 4, stripping: VlanStripping::Off, switches }),
+        interface: Some(Device { index: 4, mtu: 1500, stripping: VlanStripping::Off, switches }),
         hooks: [hook(), hook()],
         ways_out: [Some([4, 0]); 2],
+        peer: Some(("eth2".to_owned(), 1500)),
     }
 }
 
@@ -65,6 +66,15 @@ fn what_somebody_changed_is_found_and_nothing_else() {
 }
 
 #[test]
+fn a_port_whose_frames_leave_by_a_narrower_one_is_found_and_not_the_narrower_one() {
+    let (peer, peer_mtu) = ("eth2".to_owned(), 1500);
+    let narrower = Finding::Narrower { mtu: 9000, peer, peer_mtu };
+    assert_eq!(found(|seen| device(seen).mtu = 9000), [narrower]);
+    assert_eq!(found(|seen| device(seen).mtu = 1400), []);
+    assert_eq!(found(|seen| seen.peer = None), []);
+}
+
+#[test]
 fn a_program_that_never_used_our_maps_is_found() {
     let (seen, own) = (sound(), program());
     let found = of_port(&wanted(&own, &[1, 4]), &seen);
@@ -87,7 +97,7 @@ fn an_interface_that_is_gone_or_made_again_is_one_finding() {
         gone(seen);
         let switches = Switches { up: false, promiscuous: false };
         seen.interface =
-            Some(Device { index: 6, stripping: VlanStripping::On, switches });
+            Some(Device { index: 6, mtu: 9000, stripping: VlanStripping::On, switches });
     };
     assert_eq!(found(again), [Finding::Recreated { before: 4, now: 6 }]);
 }
