@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use firewall_control::{Changes, ReloadReport};
 use firewall_policy::{Change, Difference, Image, Names, Policy};
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use self::health::Findings;
 use crate::candidate::{self, Candidate, CandidateError};
@@ -52,6 +53,7 @@ pub struct Daemon {
     active: RwLock<Arc<Active>>,
     events: Arc<EventLog>,
     findings: Mutex<Findings>,
+    looked: watch::Sender<bool>,
     started: (Timestamp, Instant),
 }
 
@@ -99,6 +101,7 @@ impl Daemon {
             active: RwLock::new(Arc::new(active)),
             events: Arc::default(),
             findings: Mutex::default(),
+            looked: watch::Sender::new(false),
             started: (Timestamp::now(), Instant::now()),
             config,
         })

@@ -45,6 +45,7 @@ use self::interface::Interface;
 use self::latch::{Latch, LatchError};
 use self::load::{Constants, LoadError, Loaded};
 use self::maps::{Maps, MapsError, Sizes};
+use self::neighbourhood::{LeftOut, Survey};
 use self::pins::{Pins, PinsError};
 pub use self::publish::ActivateError;
 use self::slots::Slots;
@@ -82,6 +83,9 @@ pub enum OpenError {
     /// What the kernel says of ports, addresses and VLANs cannot be read or told on.
     #[error("cannot tell the program about the ports' addresses: {0}")]
     Survey(#[source] io::Error),
+    /// The program cannot be told of all of the router's addresses or VLANs.
+    #[error(transparent)]
+    LeftOut(#[from] LeftOut),
     /// A port that is not in the configuration any more could not be let go.
     #[error("cannot let go of the port {port}: {source}")]
     Detach {
@@ -121,9 +125,14 @@ impl OpenError {
             Self::Load(error) => error.hint().to_owned(),
             Self::Attach(error) => error.hint(),
             Self::Latch(error) => error.hint().to_owned(),
+            Self::LeftOut(left_out) => left_out.hint().to_owned(),
+            Self::Survey(_) => {
+                "`ip address` must list the ports' addresses, and /proc/sys/net must be writable to \
+                 cordond; it runs as root on the gateway itself"
+                    .to_owned()
+            }
             Self::Clock(_)
             | Self::Release(_)
-            | Self::Survey(_)
             | Self::Detach { .. }
             | Self::ReadBack { .. }
             | Self::Redirect { .. } => "cordond needs root on the gateway itself".to_owned(),
@@ -139,6 +148,8 @@ pub struct GuardedPort {
     pub interface: String,
     /// Where the program is to run.
     pub xdp: Xdp,
+    /// The port that its frames leave from, in bridge mode.
+    peer: Option<Port>,
     programs: Loaded,
     armed: Option<Armed>,
 }
@@ -186,7 +197,8 @@ impl DataPlane {
             };
             let programs = load::program(&directory, &sizes, &constants)?;
             let (name, interface) = (port.name.clone(), port.interface.clone());
-            ports.push(GuardedPort { name, interface, xdp: port.xdp, programs, armed: None });
+            let (xdp, peer) = (port.xdp, config.gateway.peer(index));
+            ports.push(GuardedPort { name, interface, xdp, peer, programs, armed: None });
         }
         let slots = Slots::new(Arc::clone(&maps));
         let kept = Kept::new(&directory, &sizes)
@@ -196,7 +208,10 @@ impl DataPlane {
         let mut plane =
             Self { pins, directory, maps, ports, mode, egress, slots, clock, kept, attached };
         // A router's program knows its neighbourhood before the first frame.
-        plane.survey().map_err(OpenError::Survey)?;
+        let Survey { left_out, .. } = plane.survey().map_err(OpenError::Survey)?;
+        if let Some(left_out) = left_out.into_iter().next() {
+            return Err(left_out.into());
+        }
         if plane.publication().armed || plane.pins.all_links().unwrap_or_default().is_empty() {
             plane.attach()?;
         }
@@ -257,11 +272,11 @@ impl DataPlane {
         Ok(())
     }
 
-    /// Tells a router's program what the kernel says of ports, addresses and VLANs; whether anything
-    /// was another than before. A bridge does not ask.
-    pub fn survey(&self) -> io::Result<bool> {
+    /// Tells a router's program what the kernel says of ports, addresses and VLANs. A bridge does not
+    /// ask.
+    pub fn survey(&self) -> io::Result<Survey> {
         match self.mode {
-            Mode::Bridge => Ok(false),
+            Mode::Bridge => Ok(Survey::default()),
             Mode::Router => {
                 fault::at(Step::Survey)?;
                 neighbourhood::survey(&self.maps, &self.ports)

@@ -2,8 +2,9 @@
 //!
 //! Only the feature `fail-points` compiles them in, and only `cordond-faulty` is built with it. There
 //! `CORDON_FAIL` names a file that holds `STEP ACTION COUNT`, such as `pin-link kill 2`: the second
-//! time that the daemon comes to that step it removes the file, and then dies by SIGKILL (`kill`) or
-//! is told that there is no memory (`error`).
+//! time that the daemon comes to that step it removes the file, and then dies by SIGKILL (`kill`), is
+//! told that there is no memory (`error`), or stays there (`hold`) until somebody removes the file
+//! beside it whose name ends in `.held`.
 
 use std::io;
 
@@ -62,6 +63,8 @@ pub enum Step {
     Publish,
     /// The image has been published.
     Published,
+    /// The guard looks whether everything is as it was made.
+    Look,
     /// A stop is stored in the kernel.
     StoreStop,
     /// The file beside the latch is made.
@@ -84,7 +87,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order of a start, an activation, a stop and a detachment.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::ReadLatch,
         Self::MakeDirectory,
         Self::MakeMaps,
@@ -111,6 +114,7 @@ impl Step {
         Self::EnforceStops,
         Self::Publish,
         Self::Published,
+        Self::Look,
         Self::StoreStop,
         Self::CreateLatch,
         Self::WriteLatch,
@@ -151,6 +155,7 @@ impl Step {
             Self::EnforceStops => "enforce-stops",
             Self::Publish => "publish",
             Self::Published => "published",
+            Self::Look => "look",
             Self::StoreStop => "store-stop",
             Self::CreateLatch => "create-latch",
             Self::WriteLatch => "write-latch",
@@ -187,7 +192,10 @@ pub fn before(step: Step) {
 
 #[cfg(feature = "fail-points")]
 mod points {
+    use std::path::PathBuf;
     use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    use std::thread::sleep;
+    use std::time::Duration;
     use std::{env, fs, io};
 
     use nix::errno::Errno;
@@ -197,6 +205,7 @@ mod points {
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub(super) enum Action {
+        Hold,
         Kill,
         Error,
     }
@@ -204,10 +213,11 @@ mod points {
     /// Does what the file says, if that is about this step and no worse than `worst`.
     pub(super) fn at(step: Step, worst: Action) -> io::Result<()> {
         static PASSED: AtomicU32 = AtomicU32::new(0);
-        let Some(path) = env::var_os("CORDON_FAIL") else { return Ok(()) };
+        let Some(path) = env::var_os("CORDON_FAIL").map(PathBuf::from) else { return Ok(()) };
         let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
         let mut words = text.split_whitespace();
         let action = match (words.next(), words.next()) {
+            (Some(name), Some("hold")) if name == step.name() => Action::Hold,
             (Some(name), Some("kill")) if name == step.name() => Action::Kill,
             (Some(name), Some("error")) if name == step.name() => Action::Error,
             (_, _) => return Ok(()),
@@ -216,8 +226,18 @@ mod points {
         if action > worst || Some(PASSED.fetch_add(1, SeqCst) + 1) != count {
             return Ok(());
         }
-        fs::remove_file(&path)?;
+        let held = path.with_extension("held");
         match action {
+            Action::Hold => fs::rename(&path, &held)?,
+            Action::Kill | Action::Error => fs::remove_file(&path)?,
+        }
+        match action {
+            Action::Hold => {
+                while held.exists() {
+                    sleep(Duration::from_millis(5));
+                }
+                Ok(())
+            }
             Action::Kill => {
                 raise(Signal::SIGKILL)?;
                 Ok(())

@@ -189,20 +189,27 @@ async fn serve(config: Config) -> Result<(), Ending> {
     daemon.events().record(EventKind::Start, |event| {
         event.message = Some(format!("cordond {} started", env!("CARGO_PKG_VERSION")));
     });
+    // Whoever stops waits for nothing more, not even for the guard's first look.
+    tokio::spawn(control::serve(listener, Arc::clone(&daemon)));
     tokio::spawn(Arc::clone(&daemon).record_events(ring));
     tokio::spawn(Arc::clone(&daemon).sweep());
     tokio::spawn(Arc::clone(&daemon).guard(watch));
     tokio::spawn(Arc::clone(&daemon).follow_routes(surroundings));
     let scraped = Arc::clone(&daemon);
     tokio::spawn(metrics::serve(page, move || snapshot(Arc::clone(&scraped))));
-    tokio::spawn(control::serve(listener, Arc::clone(&daemon)));
-    // Nobody waits for it if systemd did not start us.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    tracing::info!("ready");
+    tokio::spawn(announce(daemon));
     until_told().await.map_err(|error| failed(&error, None))?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("ending; enforcement stays in place");
     Ok(())
+}
+
+/// Says that it is ready once it knows how it stands.
+async fn announce(daemon: Arc<Daemon>) {
+    daemon.looked().await;
+    // Nobody waits for it if systemd did not start us.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    tracing::info!("ready");
 }
 
 fn deaf(error: std::io::Error) -> Ending {

@@ -1,10 +1,12 @@
 //! Frames longer than a page, between real kernels.
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests")]
 
+use std::time::Duration;
+
 use firewall_control::Counters;
 use firewall_tests::{
     gateway::{
-        Gateway,
+        Gateway, eventually,
         policy::{self, FAR, NEAR},
         router::{self, PACS},
     },
@@ -13,6 +15,8 @@ use firewall_tests::{
 };
 
 const MTU: u32 = 9000;
+const SHORT: Duration = Duration::from_millis(200);
+const LONG: Duration = Duration::from_secs(10);
 
 fn widen(lab: &Lab, mtu: u32) {
     for link in [lab.near().link(), lab.inside(), lab.outside(), lab.far().link()] {
@@ -51,6 +55,40 @@ fn a_bridge_carries_jumbo_frames_where_it_is_told_to() {
         assert_eq!(gateway.since(&before).passed_as("inside", "opened"), 5 * times);
     }
     gateway.since(&before).assert_drops(&[]);
+}
+
+#[test]
+fn a_bridge_whose_ports_have_different_mtus_warns_until_they_have_the_same() {
+    let mut gateway = Gateway::prepare(&policy::images());
+    jumbo(&gateway);
+    let (near, inside) = (gateway.lab().near().link().clone(), gateway.lab().inside().clone());
+    near.mtu(MTU);
+    inside.mtu(MTU);
+    gateway.restart();
+    let words = "inside takes packets of up to 9000 bytes and outside, where they leave, 1500";
+    assert_eq!(gateway.told("health", words), 1, "it says so when it starts");
+    assert!(gateway.log().contains(words), "{}", gateway.log());
+    let warned = gateway.cordon(&["status", "--check"]).done();
+    assert!(warned.contains("warn") && warned.contains(words), "{warned}");
+    assert_eq!(gateway.check("port outside").0, "ok");
+    // What it warns of: the program lets it pass, and nobody gets it.
+    let far = gateway.lab().far().port();
+    let before = gateway.ledger();
+    let long = eth(NEAR.mac, FAR.mac) / ipv4(NEAR.v4, FAR.v4) / udp(40_000, 514);
+    gateway.lab().near().port().send(&(long / payload(vec![7; 4000])));
+    assert_eq!(gateway.since(&before).passed_as("inside", "opened"), 1);
+    far.expect_silence(SHORT);
+    let is = |state: &str| eventually(LONG, || gateway.check("port inside").0 == state);
+    gateway.lab().far().link().mtu(MTU);
+    gateway.lab().outside().mtu(MTU);
+    assert!(is("ok"), "{:?}", gateway.status().health);
+    assert_eq!(gateway.cordon(&["status", "--check"]).done(), "ok\n");
+    // While it runs, too, and of the port that is wider now.
+    near.mtu(1400);
+    inside.mtu(1400);
+    let narrower = || gateway.check("port outside").1.contains("inside, where they leave, 1400");
+    assert!(eventually(LONG, narrower), "{:?}", gateway.status().health);
+    assert_eq!(gateway.check("port inside").0, "ok");
 }
 
 #[test]

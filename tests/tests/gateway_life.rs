@@ -25,6 +25,22 @@ fn forbidden() -> Vec<Packet> {
 }
 
 #[test]
+fn a_start_that_goes_well_never_fails_the_check() {
+    let gateway = Gateway::prepare(&images());
+    for turn in 0..repeat(20) {
+        let mut daemon = gateway.launch();
+        let mut asked = || {
+            assert!(daemon.is_running(), "start {turn}: {}", daemon.log());
+            gateway.cordon(&["status", "--check"])
+        };
+        // Nobody answers before it has begun to listen.
+        let first = std::iter::repeat_with(&mut asked).find(|ended| ended.code != Some(3)).unwrap();
+        assert_eq!(first.code, Some(0), "start {turn}: {}", first.out);
+        daemon.kill();
+    }
+}
+
+#[test]
 fn nothing_passes_before_the_first_policy_is_in_force() {
     let mut gateway = Gateway::prepare("version = 1\n[subnetwork.\n");
     let ended = gateway.daemon_fails();

@@ -1,7 +1,8 @@
 //! Memory that the kernel does not give, tables and rings that are full, clocks that are wrong: it
 //! never lets more through, and says what it is.
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests")]
 
-use std::{fs, io::Write, process::Stdio, time::Duration};
+use std::{fs, io::Write, net::Ipv4Addr, process::Stdio, time::Duration};
 
 use firewall_control::{Caller, Health, StopLevel};
 use firewall_daemon::{
@@ -12,7 +13,7 @@ use firewall_tests::{
     gateway::{
         Act, Ended, Fault, Flood, Gateway, Stream, Watch, binary, eventually, measured,
         policy::{FAR, NEAR, images},
-        router,
+        router::{self, PACS},
     },
     packet::{Packet, payload, udp},
 };
@@ -93,18 +94,70 @@ fn a_full_ring_of_events_changes_no_verdict_and_what_is_lost_is_counted() {
 #[test]
 fn more_addresses_than_a_router_can_have_are_refused_by_name() {
     let mut gateway = Gateway::prepare_router(&router::images());
-    let ip = |act: &str| {
-        let mut batch = gateway.lab().gateway().command("ip");
-        let mut batch = batch.args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-        let line = |n| format!("address {act} 10.99.{}.{}/32 dev inside\n", n / 256, n % 256);
-        let lines: String = (0..4200).map(line).collect();
-        batch.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-        assert!(batch.wait().unwrap().success(), "{act}");
-    };
-    ip("add");
-    gateway.daemon_fails().refused(1, "the ports' addresses");
-    ip("delete");
+    crowd(&gateway, "add");
+    let ended = gateway.daemon_fails();
+    ended.refused(1, "addresses, and the program can be told of 4096");
+    assert!(ended.errors.contains("hint: `ip address` lists them"), "{}", ended.errors);
+    crowd(&gateway, "delete");
     gateway.restart();
+}
+
+#[test]
+fn a_router_that_gets_more_addresses_than_it_can_have_is_unwell_until_they_are_gone() {
+    let policy = format!(
+        "{}{}",
+        router::images(),
+        router::rule("administration", "ct-1", "gateway", &["ping"])
+    );
+    let gateway = Gateway::route(&policy);
+    let stream = Stream::open(gateway.lab().near(), gateway.lab().far(), PACS.v4, 104);
+    let guard = || gateway.check("guard");
+    assert_eq!(guard().0, "ok");
+    crowd(&gateway, "add");
+    let is_told = || guard().1.contains("the program can be told of 4096");
+    assert!(eventually(LONG, is_told), "{:?}", guard());
+    assert_eq!(guard().0, "fail");
+    gateway.cordon(&["status", "--check"]).refused(1, "guard");
+    assert!(gateway.metrics_page().contains("cordon_health{check=\"guard\"} 2\n"));
+    assert_eq!(gateway.told("health", "the program can be told of 4096"), 1);
+    // What it knows goes on; what it does not know is nobody's.
+    stream.assert_flows();
+    let known = gateway.known_addresses();
+    assert_eq!(known.len(), 4096);
+    let crowded: Vec<_> = (0..CROWD).map(crowded).collect();
+    let unknown: Vec<_> = crowded.iter().filter(|one| !known.contains(&(**one).into())).collect();
+    assert!(unknown.len() > 50, "{unknown:?}");
+    let pings = |address: &str| {
+        let arguments = ["-n", "-c", "1", "-W", "1", address];
+        let near = gateway.lab().near().namespace();
+        near.command("ping").args(arguments).output().unwrap().status.success()
+    };
+    let one = crowded.iter().find(|one| known.contains(&(**one).into())).unwrap();
+    assert!(pings(&one.to_string()), "{one} is known");
+    assert!(!pings(&unknown[0].to_string()), "{} is not known", unknown[0]);
+    crowd(&gateway, "delete");
+    assert!(eventually(LONG, || guard().0 == "ok"), "{:?}", guard());
+    assert_eq!(gateway.cordon(&["status", "--check"]).done(), "ok\n");
+    assert!(pings(router::INSIDE.v4));
+    stream.assert_flows();
+}
+
+/// More than the map of the gateway's addresses holds.
+const CROWD: u16 = 4200;
+
+fn crowded(n: u16) -> Ipv4Addr {
+    let [high, low] = n.to_be_bytes();
+    Ipv4Addr::new(10, 99, high, low)
+}
+
+/// Gives the gateway so many addresses, or takes them away.
+fn crowd(gateway: &Gateway, act: &str) {
+    let mut batch = gateway.lab().gateway().command("ip");
+    let mut batch = batch.args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let line = |n| format!("address {act} {}/32 dev inside\n", crowded(n));
+    let lines: String = (0..CROWD).map(line).collect();
+    batch.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    assert!(batch.wait().unwrap().success(), "{act}");
 }
 
 #[test]

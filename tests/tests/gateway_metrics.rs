@@ -3,10 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
-    net::TcpStream,
+    io::Write,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use firewall_tests::{
@@ -30,7 +28,7 @@ fn the_metrics_page_satisfies_promtool_and_says_what_the_counters_say() {
     }
     gateway.stop(Some("hospital"), false);
     gateway.ledger();
-    let page = page(&gateway);
+    let page = gateway.metrics_page();
     promtool(&page);
     let metrics = parse(&page);
     let value = |name: &str| {
@@ -69,19 +67,6 @@ fn the_metrics_page_satisfies_promtool_and_says_what_the_counters_say() {
     }
     assert_eq!(value("cordon_events_total{kind=\"stop\"}"), 1);
     assert_eq!(value("cordon_events_lost_total"), counters.events.lost);
-}
-
-fn page(gateway: &Gateway) -> String {
-    let mut stream =
-        gateway.lab().gateway().run(|| TcpStream::connect("127.0.0.1:9618").expect("the page"));
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a header");
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    body.to_owned()
 }
 
 fn promtool(page: &str) {

@@ -9,7 +9,6 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::Daemon;
 use super::health::News;
 use crate::dataplane::guard::Look;
-use crate::dataplane::stop;
 use crate::dataplane::watch::Watch;
 
 /// How often everything is looked at.
@@ -42,20 +41,18 @@ impl Daemon {
         }
     }
 
+    /// Waits until the guard has looked at everything once: until then nobody knows how it stands.
+    pub async fn looked(&self) {
+        // The sender lives as long as we do.
+        let _ = self.looked.subscribe().wait_for(|looked| *looked).await;
+    }
+
     fn look(&self, look: Look) {
         let outcomes = {
             let mut plane = self.plane();
             // Under the lock, so that the names are those of the image.
             let active = self.active();
-            let outcomes = plane.data.guard(look, &active.names, &self.stopper);
-            match plane.data.forward().and_then(|()| plane.data.survey()) {
-                Ok(true) => stop::bump(&self.maps),
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "cannot tell the program about the ports' addresses");
-                }
-            }
-            outcomes
+            plane.data.guard(look, &active.names, &self.stopper)
         };
         let news = self.findings().observe(look, outcomes, Instant::now());
         for News { kind, port, sentence, mended } in news {
@@ -68,6 +65,12 @@ impl Daemon {
                 event.port = port;
                 event.message = Some(sentence);
             });
+        }
+        match look {
+            Look::Ports => {}
+            Look::Everything => {
+                self.looked.send_replace(true);
+            }
         }
     }
 

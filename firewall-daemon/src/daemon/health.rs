@@ -11,7 +11,7 @@ use crate::dataplane::guard::{Look, MendError, Outcome};
 /// How long something that was mended is a warning.
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// After that time without a look, nobody guards the guard.
-const OVERDUE: Duration = Duration::from_secs(5);
+pub(super) const OVERDUE: Duration = Duration::from_secs(5);
 
 /// A port, or all of them.
 type Place = Option<String>;
@@ -100,7 +100,7 @@ impl Findings {
             }
         }
         for Standing { place, finding, sentence } in looked_at {
-            let goes_on = |one: &Standing| one.place == place && one.finding == finding;
+            let goes_on = |one: &Standing| one.place == place && one.finding.goes_on(&finding);
             let was_mended = is_mended.iter().any(|(port, _)| *port == place);
             if !was_mended && !standing.iter().any(goes_on) {
                 let (kind, sentence) = (EventKind::Health, format!("over: {sentence}"));
@@ -118,14 +118,10 @@ impl Findings {
     /// What there is to say of a port, or of what is no port's.
     pub(super) fn of(&self, port: Option<&str>, now: Instant) -> Option<(Health, String)> {
         let here = |place: &Place| place.as_deref() == port;
-        let standing: Vec<_> = self
-            .standing
-            .iter()
-            .filter(|one| here(&one.place))
-            .map(|one| one.sentence.as_str())
-            .collect();
-        if !standing.is_empty() {
-            return Some((Health::Fail, standing.join("; ")));
+        let standing = || self.standing.iter().filter(|one| here(&one.place));
+        if let Some(worst) = standing().map(|one| severity(&one.finding)).max() {
+            let sentences: Vec<_> = standing().map(|one| one.sentence.as_str()).collect();
+            return Some((worst, sentences.join("; ")));
         }
         let (_, Mended { at, sentence, before }) = self.mended.iter().find(|(at, _)| here(at))?;
         let age = now.duration_since(*at);
@@ -154,13 +150,42 @@ impl Findings {
     }
 }
 
+/// How bad it is that something is not as it should be.
+fn severity(finding: &Finding) -> Health {
+    match finding {
+        Finding::Narrower { .. } => Health::Warn,
+        Finding::Missing
+        | Finding::Renamed { .. }
+        | Finding::Recreated { .. }
+        | Finding::Detached { .. }
+        | Finding::Replaced { .. }
+        | Finding::LinkPin { .. }
+        | Finding::WayOut { .. }
+        | Finding::VlanStripping
+        | Finding::NotPromiscuous
+        | Finding::Down
+        | Finding::OtherMaps
+        | Finding::MapPins { .. }
+        | Finding::Image { .. }
+        | Finding::Publication { .. }
+        | Finding::Lifted { .. }
+        | Finding::LeftOut(_)
+        | Finding::Untold { .. }
+        | Finding::Unreadable { .. } => Health::Fail,
+    }
+}
+
 /// What happens to a gateway without anybody's ill will is told apart from what does not.
 fn kind(finding: &Finding, mended: bool) -> EventKind {
     match finding {
         Finding::Recreated { .. } if mended => EventKind::Rearmed,
-        Finding::Missing | Finding::Renamed { .. } | Finding::Down | Finding::Unreadable { .. } => {
-            EventKind::Health
-        }
+        Finding::Missing
+        | Finding::Renamed { .. }
+        | Finding::Down
+        | Finding::Narrower { .. }
+        | Finding::LeftOut(_)
+        | Finding::Untold { .. }
+        | Finding::Unreadable { .. } => EventKind::Health,
         Finding::Recreated { .. }
         | Finding::Detached { .. }
         | Finding::Replaced { .. }

@@ -9,7 +9,9 @@ use firewall_control::{
 };
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
+use super::health::OVERDUE;
 use super::{Daemon, ReloadError, microseconds};
 use crate::candidate::CandidateError;
 use crate::control::{Failure, Operator};
@@ -23,6 +25,8 @@ fn order(caller: &Caller, reason: &str) -> Order {
 
 impl Operator for Daemon {
     async fn status(&self) -> Result<Status, Failure> {
+        // A guard that does not come to an end fails the check; it does not keep the answer back.
+        let _ = timeout(OVERDUE, self.looked()).await;
         tokio::task::block_in_place(|| self.status_now())
     }
 

@@ -63,9 +63,8 @@ impl Daemon {
     }
 
     fn ask_again(&self) {
-        if let Err(error) = self.plane().data.survey() {
-            tracing::warn!(%error, "cannot tell the program about the ports' addresses");
-        }
+        // What the program cannot be told, the guard finds and tells.
+        let _ = self.plane().data.survey();
         stop::bump(&self.maps);
     }
 }

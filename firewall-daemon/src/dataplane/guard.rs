@@ -24,11 +24,13 @@ pub(super) use self::kept::{Armed, Kept};
 use self::kept::{Held, KeptImage, identify};
 use super::attach::{self, Target};
 use super::interface::{Interface, VlanStripping};
+use super::neighbourhood::Survey;
 use super::pins::PinsError;
-use super::stop::Stopper;
+use super::stop::{Stopper, bump};
 use super::sys;
 use super::{ActivateError, DataPlane, GuardedPort, OpenError, redirect};
 use crate::config::Mode;
+use crate::fault::{self, Step};
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,14 +99,16 @@ impl DataPlane {
     /// Looks whether everything is as it was made, and mends what is not. Holds no lock that a stop
     /// waits for while it does. `names` are those of the policy in force.
     pub fn guard(&mut self, look: Look, names: &Names, stopper: &Stopper) -> Vec<Outcome> {
+        fault::before(Step::Look);
         let mut outcomes = Vec::new();
         // A port that was made again is closed until it is armed: first.
         for port in (0..).map(Port).take(self.ports.len()) {
             self.guard_port(port, &mut outcomes);
         }
+        let untold = self.tell();
         match look {
             Look::Ports => return outcomes,
-            Look::Everything => {}
+            Look::Everything => outcomes.extend(untold),
         }
         for what in stopper.reinforce(names) {
             outcomes.push(about_all(Finding::Lifted { what }, Ok(())));
@@ -122,6 +126,28 @@ impl DataPlane {
             outcomes.push(about_all(finding, mended.map_err(MendError::from)));
         }
         outcomes
+    }
+
+    /// Tells a router's program and its kernel what has changed around them; what they cannot be told.
+    fn tell(&self) -> Vec<Outcome> {
+        let mut untold = Vec::new();
+        match self.survey() {
+            Ok(Survey { is_changed, left_out }) => {
+                if is_changed {
+                    bump(&self.maps);
+                }
+                untold.extend(left_out.into_iter().map(Finding::LeftOut));
+            }
+            Err(error) => {
+                let (what, error) = ("the program about the ports' addresses", error.to_string());
+                untold.push(Finding::Untold { what, error });
+            }
+        }
+        if let Err(error) = self.forward() {
+            let (what, error) = ("the kernel to forward", error.to_string());
+            untold.push(Finding::Untold { what, error });
+        }
+        untold.into_iter().map(|finding| about_all(finding, Err(MendError::NotOurs))).collect()
     }
 
     fn guard_port(&mut self, port: Port, outcomes: &mut Vec<Outcome>) {
@@ -180,6 +206,7 @@ impl DataPlane {
             None => None,
             Some(index) => Some(Device {
                 index,
+                mtu: interface.mtu().map_err(reading("the MTU"))?,
                 stripping: interface.vlan_stripping().map_err(reading("the VLAN offload"))?,
                 switches: interface.switches().map_err(reading("whether it is up"))?,
             }),
@@ -208,7 +235,12 @@ impl DataPlane {
         };
         let [whole, in_pieces] = self.maps.ports.each_ref().map(way_out);
         let ways_out = [whole?, in_pieces?];
-        Ok(Seen { interface: device, hooks: [ingress?, egress?], ways_out })
+        // A peer that is away takes nothing at all.
+        let peer = guarded.peer.and_then(|peer| {
+            let peer = &self.ports.get(usize::from(peer.0))?.interface;
+            Some((peer.clone(), Interface::new(peer).mtu().ok()?))
+        });
+        Ok(Seen { interface: device, hooks: [ingress?, egress?], ways_out, peer })
     }
 
     fn mend(&mut self, port: Port, finding: &Finding) -> Result<(), MendError> {
@@ -239,11 +271,14 @@ impl DataPlane {
             Finding::Missing
             | Finding::Renamed { .. }
             | Finding::Down
+            | Finding::Narrower { .. }
             | Finding::OtherMaps
             | Finding::MapPins { .. }
             | Finding::Image { .. }
             | Finding::Publication { .. }
             | Finding::Lifted { .. }
+            | Finding::LeftOut(_)
+            | Finding::Untold { .. }
             | Finding::Unreadable { .. } => Err(MendError::NotOurs),
         }
     }

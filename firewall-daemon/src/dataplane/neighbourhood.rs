@@ -11,6 +11,7 @@ use std::path::Path;
 use firewall_common::abi::{Attachment, PortState};
 use firewall_common::{Addr, Port, Vlan};
 use nix::ifaddrs::getifaddrs;
+use nix::libc;
 use nix::sys::socket::SockaddrStorage;
 
 use super::GuardedPort;
@@ -18,9 +19,70 @@ use super::interface::Interface;
 use super::maps::Maps;
 use super::sys::{self, Cursor};
 
-/// Compares what is there with what the program knows, and tells it the difference; whether there
-/// was one.
-pub fn survey(maps: &Maps, ports: &[GuardedPort]) -> io::Result<bool> {
+/// What came of a survey.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Something was another than before.
+    pub is_changed: bool,
+    /// What the program could not be told.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// There is more of something than the program's map of it holds. It knows nothing of the rest, and
+/// lets nothing pass that takes knowing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the gateway has {count} {}, and the program can be told of {room}: nothing goes by way of the \
+     others", what.name()
+)]
+pub struct LeftOut {
+    /// Of what.
+    pub what: Known,
+    /// How many there are.
+    pub count: usize,
+    /// How many the map holds.
+    pub room: usize,
+}
+
+impl LeftOut {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self.what {
+            Known::Addresses => {
+                "`ip address` lists them, those of all interfaces; take away what the gateway does \
+                 not need"
+            }
+            Known::Interfaces | Known::Vlans => {
+                "/proc/net/vlan/config lists them; take away the VLAN devices that the gateway does \
+                 not need"
+            }
+        }
+    }
+}
+
+/// What a router's program knows of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Its own addresses.
+    Addresses,
+    /// The interfaces of its ports and of their VLANs.
+    Interfaces,
+    /// The VLANs of its ports.
+    Vlans,
+}
+
+impl Known {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Addresses => "addresses",
+            Self::Interfaces => "interfaces of ports and VLANs",
+            Self::Vlans => "VLANs on its ports",
+        }
+    }
+}
+
+/// Compares what is there with what the program knows, and tells it the difference.
+pub fn survey(maps: &Maps, ports: &[GuardedPort]) -> io::Result<Survey> {
     let vlans = vlan_devices()?;
     let mut attachments = HashMap::new();
     let mut is_changed = false;
@@ -48,14 +110,24 @@ pub fn survey(maps: &Maps, ports: &[GuardedPort]) -> io::Result<bool> {
     }
     let interfaces = attachments.iter().map(|(attachment, number)| (*number, *attachment));
     let interfaces: HashMap<u32, Attachment> = interfaces.collect();
-    let local = addresses()?.into_iter().map(|address| (address, 1_u32)).collect();
+    let local = addresses()?.into_iter().map(|address| (address, 1_u32));
+    let local: HashMap<Addr, u32> = local.collect();
     // SAFETY: keys and values are those that `Sizes::shapes` gives the maps.
-    unsafe {
-        is_changed |= reconcile(maps.local.as_fd(), &local)?;
-        is_changed |= reconcile(maps.interfaces.as_fd(), &interfaces)?;
-        is_changed |= reconcile(maps.attachments.as_fd(), &attachments)?;
+    let reconciled = unsafe {
+        [
+            (Known::Addresses, local.len(), reconcile(maps.local.as_fd(), &local)?),
+            (Known::Interfaces, interfaces.len(), reconcile(maps.interfaces.as_fd(), &interfaces)?),
+            (Known::Vlans, attachments.len(), reconcile(maps.attachments.as_fd(), &attachments)?),
+        ]
+    };
+    let mut left_out = Vec::new();
+    for (what, count, Reconciled { is_changed: this, left_out: others }) in reconciled {
+        is_changed |= this;
+        if others > 0 {
+            left_out.push(LeftOut { what, count, room: count - others });
+        }
     }
-    Ok(is_changed)
+    Ok(Survey { is_changed, left_out })
 }
 
 /// Lets the kernel forward what comes in on guarded ports and their VLAN devices: what the program
@@ -137,32 +209,61 @@ fn vlan_device(line: &str) -> Option<VlanDevice> {
     Some(VlanDevice { name: name.to_owned(), vlan, beneath: beneath.to_owned() })
 }
 
-/// Makes a map hold what is wanted; whether it held anything else. What is new comes in before what
-/// is gone goes out.
+/// What came of making a map hold what is wanted.
+#[must_use]
+pub(super) struct Reconciled {
+    /// It held something else before.
+    pub(super) is_changed: bool,
+    /// How many entries it has no room for.
+    pub(super) left_out: usize,
+}
+
+/// Makes a map hold what is wanted, as far as there is room. What is new comes in before what is gone
+/// goes out, unless it only fits then.
 ///
 /// # Safety
 /// `K` and `V` are as large as the map's key and value.
 pub(super) unsafe fn reconcile<K, V>(
     map: BorrowedFd<'_>,
     wanted: &HashMap<K, V>,
-) -> io::Result<bool>
+) -> io::Result<Reconciled>
 where
     K: Copy + Default + Eq + Hash,
     V: Copy + Default + PartialEq,
 {
     // SAFETY: the caller's promise.
     let known: HashMap<K, V> = unsafe { contents(map) }?;
-    let mut is_changed = false;
-    for (key, value) in wanted {
-        if known.get(key) != Some(value) {
-            // SAFETY: the caller's promise.
-            unsafe { sys::map_update(map, key, value) }?;
-            is_changed = true;
-        }
-    }
+    let is_new = |key: &K| !known.contains_key(key);
+    let mut waiting: Vec<_> =
+        wanted.iter().filter(|(key, value)| known.get(key) != Some(value)).collect();
+    // The last ones go first: what has another value now takes no room.
+    waiting.sort_by_key(|(key, _)| !is_new(key));
+    // SAFETY: the caller's promise.
+    let mut is_changed = unsafe { fill(map, &mut waiting) }?;
     for key in known.keys().filter(|key| !wanted.contains_key(key)) {
         // SAFETY: the caller's promise.
         is_changed |= unsafe { sys::map_delete(map, key) }?;
+    }
+    // SAFETY: the caller's promise.
+    is_changed |= unsafe { fill(map, &mut waiting) }?;
+    Ok(Reconciled { is_changed, left_out: waiting.len() })
+}
+
+/// Takes entries into a map until it is full; whether it took any.
+///
+/// # Safety
+/// `K` and `V` are as large as the map's key and value.
+unsafe fn fill<K, V>(map: BorrowedFd<'_>, waiting: &mut Vec<(&K, &V)>) -> io::Result<bool> {
+    let mut is_changed = false;
+    while let Some((key, value)) = waiting.last() {
+        // SAFETY: the caller's promise.
+        match unsafe { sys::map_update(map, *key, *value) } {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::E2BIG) => break,
+            Err(error) => return Err(error),
+        }
+        waiting.pop();
+        is_changed = true;
     }
     Ok(is_changed)
 }

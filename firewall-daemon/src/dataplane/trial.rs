@@ -163,9 +163,14 @@ impl Trial {
     pub fn set_interfaces(&self, interfaces: &HashMap<u32, Attachment>) -> io::Result<()> {
         let places = interfaces.iter().map(|(number, attachment)| (*attachment, *number));
         // SAFETY: keys and values are those that `Sizes::shapes` gives the maps.
-        unsafe {
-            reconcile(self.maps.interfaces.as_fd(), interfaces)?;
-            reconcile(self.maps.attachments.as_fd(), &places.collect())?;
+        let reconciled = unsafe {
+            [
+                reconcile(self.maps.interfaces.as_fd(), interfaces)?,
+                reconcile(self.maps.attachments.as_fd(), &places.collect())?,
+            ]
+        };
+        if reconciled.iter().any(|reconciled| reconciled.left_out > 0) {
+            return Err(io::Error::from_raw_os_error(nix::libc::E2BIG));
         }
         stop::bump(&self.maps);
         Ok(())

@@ -42,7 +42,10 @@ impl Fault {
             Act::Kill => "kill",
             Act::Error => "error",
         };
-        let text = format!("{} {act} {count}", step.name());
+        self.write(&format!("{} {act} {count}", step.name()));
+    }
+
+    fn write(&self, text: &str) {
         // At once: a daemon that runs reads it at any time.
         let beside = self.file.with_extension("new");
         fs::write(&beside, text).expect("write what shall go wrong");
@@ -52,6 +55,18 @@ impl Fault {
     /// Whether it has gone wrong.
     pub fn has_struck(&self) -> bool {
         !self.file.exists()
+    }
+
+    /// The daemon stays at `step` when it first comes there, until [`Fault::let_go`].
+    pub fn hold(gateway: &Gateway, step: Step) -> Self {
+        let fault = Self::later(gateway);
+        fault.write(&format!("{} hold 1", step.name()));
+        fault
+    }
+
+    /// Lets a daemon that is held go on.
+    pub fn let_go(&self) {
+        fs::remove_file(self.file.with_extension("held")).expect("a daemon that is held");
     }
 
     fn command(&self, gateway: &Gateway) -> Command {

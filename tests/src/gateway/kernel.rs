@@ -1,13 +1,23 @@
 //! What lies in the kernel, past the daemon: for whoever edits it behind the daemon's back.
 
 use std::{
+    collections::HashSet,
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     os::fd::{AsFd, OwnedFd},
     path::PathBuf,
+    time::Duration,
 };
 
-use firewall_common::abi::{Control, Publication, map};
-use firewall_daemon::dataplane::sys::{self, LinkInfo, Mapping, Shared};
+use firewall_common::{
+    Addr,
+    abi::{Control, Publication, map},
+};
+use firewall_daemon::dataplane::{
+    neighbourhood,
+    sys::{self, LinkInfo, Mapping, Shared},
+};
 use nix::net::if_::if_nametoindex;
 
 use super::Gateway;
@@ -68,5 +78,24 @@ impl Gateway {
         let check = self.status().health.into_iter().find(|check| check.name == name);
         let check = check.unwrap_or_else(|| panic!("there is no check {name}"));
         (check.state.name().to_owned(), check.sentence)
+    }
+
+    /// The metrics page.
+    pub fn metrics_page(&self) -> String {
+        let page = self.lab().gateway().run(|| TcpStream::connect("127.0.0.1:9618"));
+        let mut page = page.expect("the metrics page");
+        page.set_read_timeout(Some(Duration::from_secs(5))).expect("set a timeout");
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        page.write_all(request.as_bytes()).expect("ask for the metrics page");
+        let mut answer = String::new();
+        page.read_to_string(&mut answer).expect("read the metrics page");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a header");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        body.to_owned()
+    }
+
+    /// The addresses that a router's program knows as the gateway's own.
+    pub fn known_addresses(&self) -> HashSet<Addr> {
+        neighbourhood::local(&self.pinned_maps()).expect("read the gateway's addresses")
     }
 }

@@ -255,12 +255,16 @@ impl Gateway {
     /// What was counted, read from the pins, for when no daemon runs. Rules have no names there.
     pub fn pinned_counters(&self) -> Counters {
         let config = Config::load(&self.config_path()).expect("a configuration");
+        let ports: Vec<_> = config.gateway.ports().map(|(_, port)| port.name.clone()).collect();
+        report::counters(&self.pinned_maps(), &Names::default(), &ports).expect("read the counters")
+    }
+
+    fn pinned_maps(&self) -> Maps {
+        let config = Config::load(&self.config_path()).expect("a configuration");
         let sizes = dataplane::sizes(&config);
         let directories = Pins::new(&config.bpf.directory).all_maps().expect("a directory of pins");
         let [directory] = directories.as_slice() else { panic!("maps in {directories:?}") };
-        let maps = Maps::open(directory, sizes).unwrap_or_else(|error| panic!("{error}"));
-        let ports: Vec<_> = config.gateway.ports().map(|(_, port)| port.name.clone()).collect();
-        report::counters(&maps, &Names::default(), &ports).expect("read the counters")
+        Maps::open(directory, sizes).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The live flows.

@@ -1,15 +1,20 @@
 //! A start dies or fails at each of its steps.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use firewall_daemon::fault::Step;
 use firewall_tests::{
-    gateway::{Act, Fault, eventually, repeat},
+    gateway::{
+        Act, Fault, Gateway, Stream, eventually,
+        policy::{self, FAR},
+        repeat,
+    },
     lab::Process,
 };
 
 use crate::world::{LONG, Mode, Stopped, World, tried};
 
+const SHORT: Duration = Duration::from_millis(200);
 pub(crate) const KILL: &[Act] = &[Act::Kill];
 pub(crate) const BOTH: &[Act] = &[Act::Kill, Act::Error];
 
@@ -17,7 +22,7 @@ pub(crate) const BOTH: &[Act] = &[Act::Kill, Act::Error];
 type Row = (Step, &'static [u32], &'static [Act]);
 
 /// A start with nothing in place.
-const COLD: [Row; 23] = [
+const COLD: [Row; 24] = [
     (Step::ReadLatch, &[1], BOTH),
     (Step::MakeDirectory, &[1, 2, 4], BOTH),
     (Step::MakeMaps, &[1, 2], BOTH),
@@ -41,6 +46,7 @@ const COLD: [Row; 23] = [
     (Step::EnforceStops, &[1], KILL),
     (Step::Publish, &[1], KILL),
     (Step::Published, &[1], KILL),
+    (Step::Look, &[1], KILL),
 ];
 
 /// A start that adopts what is in force.
@@ -156,9 +162,8 @@ impl World {
             Stopped::No => self.assert_flows(&format!("{case}, then a plain start\n{log}")),
             Stopped::Yes => self.assert_closed(stopped, &case),
         }
-        // The guard may not have looked yet.
-        let stands = || self.gateway.cordon(&["status", "--check"]);
-        assert!(eventually(LONG, || stands().code == Some(0)), "{case}: {}", stands().out);
+        let stands = self.gateway.cordon(&["status", "--check"]);
+        assert_eq!(stands.code, Some(0), "{case}: {}", stands.out);
         let left = fs::read_dir(self.gateway.pins()).unwrap().flatten();
         let left: Vec<_> = left.map(|entry| entry.file_name().into_string().unwrap()).collect();
         assert_eq!(left.iter().filter(|name| name.starts_with("maps-")).count(), 1, "{left:?}");
@@ -261,4 +266,26 @@ fn a_start_with_another_configuration_that_goes_wrong_anywhere_opens_nothing() {
         world.sweep(Before::Other, Stopped::No, &MOVED);
         world.end("starts with another configuration");
     }
+}
+
+#[test]
+fn a_stop_waits_for_no_look_and_nobody_is_told_how_it_stands_before_the_first_one() {
+    let mut gateway = Gateway::start(&policy::images());
+    let stream = Stream::open(gateway.lab().near(), gateway.lab().far(), FAR.v4, 104);
+    gateway.kill();
+    let fault = Fault::hold(&gateway, Step::Look);
+    let mut daemon = gateway.launch_faulty(&fault);
+    assert!(eventually(LONG, || fault.has_struck()), "it never looks: {}", daemon.log());
+    stream.assert_flows();
+    gateway.cordon(&["stop-all", "--reason", "while it looks"]).done();
+    stream.assert_stands(SHORT);
+    // Whoever asks waits for the look, and not for ever.
+    gateway.cordon(&["status", "--check"]).refused(1, "guard");
+    assert!(daemon.is_running());
+    assert!(!daemon.log().contains("ready"), "{}", daemon.log());
+    fault.let_go();
+    assert!(eventually(LONG, || daemon.log().contains("ready")), "{}", daemon.log());
+    gateway.cordon(&["status", "--check"]).done();
+    gateway.cordon(&["resume", "--reason", "it has looked"]).done();
+    stream.assert_flows();
 }

@@ -1,10 +1,11 @@
 //! Where the program's room ends: ports without a way out, full tables, events without a reader
 //! and the memory of a flow.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
-use firewall_common::abi::{EventState, Stop, map};
-use firewall_common::{Port, SubnetworkSlot};
+use firewall_common::abi::{ATTACHMENTS, Attachment, EventState, Stop, map};
+use firewall_common::{Port, SubnetworkSlot, Vlan};
 use firewall_daemon::dataplane::sizes;
 use firewall_policy::SequentialSlots;
 use firewall_policy::explain::Sizes;
@@ -34,6 +35,24 @@ fn a_permitted_frame_without_a_way_out_is_dropped_by_that_name() {
     assert_eq!(told(asks(2)), "redirect_failed");
     assert_eq!(told(answers(1)), "established");
     loaded.settle();
+}
+
+#[test]
+fn a_full_map_of_vlans_takes_wholly_other_ones_and_refuses_one_too_many() {
+    let lab = Lab::new();
+    let loaded = Loaded::new(&lab, FLOWS);
+    let set = |from: u32, count: u32| {
+        let vlan = |n: u32| {
+            let [port, vlan] = [n / 4000, n % 4000].map(|part| u16::try_from(part).unwrap());
+            Attachment::new(Port(port), Vlan(vlan))
+        };
+        loaded.trial.set_interfaces(&(from..from + count).map(|n| (1 + n, vlan(n))).collect())
+    };
+    set(0, ATTACHMENTS).unwrap();
+    set(10_000, ATTACHMENTS).unwrap();
+    let refused = set(10_000, ATTACHMENTS + 1).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ArgumentListTooLong, "{refused}");
+    set(10_001, ATTACHMENTS).unwrap();
 }
 
 #[test]

@@ -4,6 +4,7 @@ use firewall_common::abi::Publication;
 
 use crate::dataplane::hold::Holding;
 use crate::dataplane::interface::{Switches, VlanStripping};
+use crate::dataplane::neighbourhood::LeftOut;
 
 /// Something that is not as the daemon made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,16 @@ pub enum Finding {
     NotPromiscuous,
     /// Somebody has switched the interface off. That may be meant as a brake: it stays off.
     Down,
+    /// The interface that its frames leave by takes shorter ones only: the kernel drops the longer
+    /// ones after the program has counted them as passed.
+    Narrower {
+        /// The longest packet of the interface's, in bytes.
+        mtu: u32,
+        /// The peer's interface.
+        peer: String,
+        /// The longest packet of its, in bytes.
+        peer_mtu: u32,
+    },
     /// The program does not work on the maps that the daemon writes.
     OtherMaps,
     /// Pinned maps are missing, or others lie in their place.
@@ -72,6 +83,15 @@ pub enum Finding {
     Lifted {
         /// Of what.
         what: String,
+    },
+    /// The program cannot be told of all that there is.
+    LeftOut(LeftOut),
+    /// A router's program or its kernel could not be told what they must know.
+    Untold {
+        /// Whom of what.
+        what: &'static str,
+        /// Why not.
+        error: String,
     },
     /// The kernel does not say how it stands.
     Unreadable {
@@ -125,6 +145,10 @@ impl Finding {
                 "{interface} is down and nothing crosses it; `ip link set {interface} up` when \
                  that is not meant"
             ),
+            Self::Narrower { mtu, peer, peer_mtu } => format!(
+                "{interface} takes packets of up to {mtu} bytes and {peer}, where they leave, \
+                 {peer_mtu}: longer ones are counted as passed, and lost; give both the same MTU"
+            ),
             Self::OtherMaps => format!(
                 "the program on {interface} does not work on the maps of the daemon; restart \
                  cordond"
@@ -141,7 +165,21 @@ impl Finding {
                 if *armed { "armed" } else { "not armed" }
             ),
             Self::Lifted { what } => format!("somebody lifted {what} in the kernel"),
+            Self::LeftOut(left_out) => left_out.to_string(),
+            Self::Untold { what, error } => format!("cannot tell {what}: {error}"),
             Self::Unreadable { what, error } => format!("cannot read {what}: {error}"),
+        }
+    }
+}
+
+impl Finding {
+    /// Whether another one, of the same place, is still about the same; how much of it there is may be
+    /// another.
+    pub fn goes_on(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Narrower { .. }, Self::Narrower { .. }) => true,
+            (Self::LeftOut(one), Self::LeftOut(other)) => one.what == other.what,
+            (one, other) => one == other,
         }
     }
 }
@@ -204,6 +242,8 @@ pub(super) struct Seen {
     pub(super) hooks: [Hook; 2],
     /// The entries of both maps of ways out.
     pub(super) ways_out: [Option<[u32; 2]>; 2],
+    /// In bridge mode, the interface that its frames leave by, and its MTU in bytes.
+    pub(super) peer: Option<(String, u32)>,
 }
 
 /// Where a program of ours is.
@@ -221,13 +261,15 @@ pub(super) struct Hook {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Device {
     pub(super) index: u32,
+    /// In bytes.
+    pub(super) mtu: u32,
     pub(super) stripping: VlanStripping,
     pub(super) switches: Switches,
 }
 
 /// What is wrong with a port, in the order in which it is mended.
 pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
-    let Seen { interface, hooks, ways_out } = seen;
+    let Seen { interface, hooks, ways_out, peer } = seen;
     let mut found = Vec::new();
     let hooks = || hooks.iter().zip(&wanted.hooks).zip(Place::ALL);
     for ((Hook { is_pinned, program, .. }, (_, ours)), place) in hooks() {
@@ -241,7 +283,7 @@ pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
     }
     let [Hook { holding, .. }, _] = &seen.hooks;
     let [(armed, _), _] = wanted.hooks;
-    let Some(Device { index, stripping, switches }) = *interface else {
+    let Some(Device { index, mtu, stripping, switches }) = *interface else {
         found.push(match holding.interface {
             0 => Finding::Missing,
             index => Finding::Renamed { index },
@@ -273,6 +315,11 @@ pub(super) fn of_port(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Finding> {
         }
         Switches { up: true, .. } => {}
     }
+    if let Some((peer, peer_mtu)) = peer
+        && *peer_mtu < mtu
+    {
+        found.push(Finding::Narrower { mtu, peer: peer.clone(), peer_mtu: *peer_mtu });
+    }
     found
 }
 
@@ -286,113 +333,4 @@ pub(super) fn of_publication(wanted: Publication, found: Publication) -> Option<
 }
 
 #[cfg(test)]
-mod tests {
-    use firewall_common::Generation;
-
-    use super::*;
-
-    const HELD: Holding = Holding { interface: 4, program: 30 };
-
-    fn program() -> Program {
-        Program { id: 30, tag: [7; 8], maps: vec![1, 2, 3] }
-    }
-
-    fn sound() -> Seen {
-        let switches = Switches { up: true, promiscuous: true };
-        let hook = || Hook { holding: HELD, is_pinned: true, program: program() };
-        Seen {
-            interface: Some(Device { index: 4, stripping: VlanStripping::Off, switches }),
-            hooks: [hook(), hook()],
-            ways_out: [Some([4, 0]); 2],
-        }
-    }
-
-    fn wanted<'a>(program: &'a Program, maps: &'a [u32]) -> Wanted<'a> {
-        Wanted { hooks: [(HELD, program); 2], maps, promiscuous: true }
-    }
-
-    fn found(edit: impl FnOnce(&mut Seen)) -> Vec<Finding> {
-        let mut seen = sound();
-        edit(&mut seen);
-        of_port(&wanted(&program(), &[1, 3]), &seen)
-    }
-
-    fn device(seen: &mut Seen) -> &mut Device {
-        seen.interface.as_mut().unwrap()
-    }
-
-    #[test]
-    fn nothing_is_found_where_all_is_as_it_was_made() {
-        assert_eq!(found(|_| {}), []);
-        assert_eq!(found(|seen| device(seen).stripping = VlanStripping::Absent), []);
-    }
-
-    #[test]
-    fn what_somebody_changed_is_found_and_nothing_else() {
-        let stripping = VlanStripping::On;
-        assert_eq!(found(|seen| device(seen).stripping = stripping), [Finding::VlanStripping]);
-        assert_eq!(found(|seen| device(seen).switches.up = false), [Finding::Down]);
-        let deaf = |seen: &mut Seen| device(seen).switches.promiscuous = false;
-        assert_eq!(found(deaf), [Finding::NotPromiscuous]);
-        for (hook, place) in [(0, Place::Ingress), (1, Place::Egress)] {
-            let edit = |edit: fn(&mut Hook)| found(|seen| edit(&mut seen.hooks[hook]));
-            assert_eq!(edit(|hook| hook.is_pinned = false), [Finding::LinkPin { place }]);
-            assert_eq!(edit(|hook| hook.program.id = 31), [Finding::OtherMaps]);
-            assert_eq!(edit(|hook| hook.program.tag = [8; 8]), [Finding::OtherMaps]);
-            assert_eq!(edit(|hook| hook.program.maps = vec![1, 2]), [Finding::OtherMaps]);
-            let replaced = edit(|hook| hook.holding.program = 77);
-            assert_eq!(replaced, [Finding::Replaced { place, program: 77 }]);
-            let detached = edit(|hook| hook.holding.interface = 0);
-            assert_eq!(detached, [Finding::Detached { place }]);
-        }
-        for map in 0..2 {
-            for way_out in [None, Some([5, 0]), Some([4, 77])] {
-                let expected = [Finding::WayOut { found: way_out }];
-                assert_eq!(found(|seen| seen.ways_out[map] = way_out), expected);
-            }
-        }
-    }
-
-    #[test]
-    fn a_program_that_never_used_our_maps_is_found() {
-        let (seen, own) = (sound(), program());
-        let found = of_port(&wanted(&own, &[1, 4]), &seen);
-        assert_eq!(found, [Finding::OtherMaps, Finding::OtherMaps]);
-    }
-
-    #[test]
-    fn an_interface_that_is_gone_or_made_again_is_one_finding() {
-        let gone = |seen: &mut Seen| {
-            for hook in &mut seen.hooks {
-                hook.holding.interface = 0;
-            }
-            seen.ways_out = [None; 2];
-            seen.interface = None;
-        };
-        assert_eq!(found(gone), [Finding::Missing]);
-        let renamed = found(|seen| seen.interface = None);
-        assert_eq!(renamed, [Finding::Renamed { index: 4 }]);
-        let again = |seen: &mut Seen| {
-            gone(seen);
-            let switches = Switches { up: false, promiscuous: false };
-            seen.interface = Some(Device { index: 6, stripping: VlanStripping::On, switches });
-        };
-        assert_eq!(found(again), [Finding::Recreated { before: 4, now: 6 }]);
-    }
-
-    #[test]
-    fn a_publication_may_only_go_on() {
-        let word = |half, armed, generation| Publication {
-            half,
-            armed,
-            generation: Generation(generation),
-        };
-        let check = |wanted, seen| of_publication(wanted, seen).is_none();
-        assert!(check(word(1, true, 5), word(1, true, 5)));
-        assert!(check(word(1, true, 5), word(1, true, 6)), "a stop was ordered");
-        assert!(check(word(1, true, u32::MAX), word(1, true, 0)), "the generation wraps");
-        assert!(!check(word(1, true, 5), word(0, true, 5)), "the other half");
-        assert!(!check(word(1, true, 5), word(1, false, 5)), "disarmed");
-        assert!(!check(word(1, true, 5), word(1, true, 4)), "a generation that is over");
-    }
-}
+mod tests;
