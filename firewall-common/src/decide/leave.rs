@@ -110,9 +110,11 @@ where
         (Err(reason), Origin::Gateway | Origin::Port(_)) => return Err(reason),
         (Ok(_) | Err(_), Origin::Unguarded) => return Err(DropReason::Egress),
     };
-    // Neighbour discovery goes out where the address is asked for.
+    // Neighbour discovery goes out where the address is asked for. What is for the gateway itself goes
+    // nowhere.
     let Exit { port: wanted, vlan: tagged, .. } = passage.exit;
-    if wanted != Port::GATEWAY && (wanted != port || tagged != vlan) {
+    let is_discovery = passage.reason == PassReason::NeighbourDiscovery;
+    if !is_discovery && (wanted != port || tagged != vlan) {
         return Err(DropReason::NoRoute);
     }
     Ok(passage)
@@ -134,6 +136,10 @@ where
 {
     let transport = parse::transport(frame, network, &mut note.segment);
     let (sender, segment) = name(tables, note, network, transport);
+    // Nothing that a port's program lets in looks like that; the kernel makes nothing of the kind.
+    if network.has_trailer(frame) || note.signature.is_to_group() != network.is_group() {
+        return Err(DropReason::TransportHeader);
+    }
     if let Ok(Transport::Error { quoted }) = transport {
         // It goes back to the sender of what it quotes, from the other side.
         let (flow, sender) = quoted_flow(frame, tables, note, network, quoted)?;

@@ -232,6 +232,28 @@ pub fn test_run(program: BorrowedFd<'_>, frame: &[u8]) -> io::Result<(u32, Vec<u
     Ok((attributes.returned, output))
 }
 
+/// Runs a program for frames on their way out once; returns its action. The kernel lets the interface
+/// that it has a frame from be told, and refuses a tag beside it (net/bpf/test_run.c, 6.18).
+pub fn test_run_out(program: BorrowedFd<'_>, interface: u32, frame: &[u8]) -> io::Result<u32> {
+    /// The place of `ingress_ifindex` in `__sk_buff`, in words.
+    const INGRESS: usize = 9;
+    let mut context = [0_u32; INGRESS + 1];
+    context[INGRESS] = interface;
+    let size = |length: usize| u32::try_from(length).map_err(io::Error::other);
+    let mut attributes = TestRunAttributes {
+        program: number(program),
+        size_in: size(frame.len())?,
+        data_in: frame.as_ptr() as u64,
+        repeat: 1,
+        context_size_in: size(size_of_val(&context))?,
+        context_in: context.as_ptr() as u64,
+        ..TestRunAttributes::default()
+    };
+    // SAFETY: BPF_PROG_TEST_RUN; frame and context are as long as said.
+    unsafe { bpf(PROG_TEST_RUN, &mut attributes) }?;
+    Ok(attributes.returned)
+}
+
 /// Returns once every program that was running when it was called has ended.
 ///
 /// `MEMBARRIER_CMD_GLOBAL` is `synchronize_rcu` (kernel/sched/membarrier.c, 6.18); XDP programs run

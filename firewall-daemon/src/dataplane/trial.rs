@@ -17,7 +17,7 @@ use firewall_policy::explain::Memory;
 
 use super::clock::Clock;
 use super::interface::Interface;
-use super::load::{self, Constants, LoadError};
+use super::load::{self, Constants, LoadError, Loaded};
 use super::maps::{Maps, MapsError, Sizes};
 use super::neighbourhood::reconcile;
 use super::pins::{self, Pins, PinsError};
@@ -34,7 +34,7 @@ const XDP_REDIRECT: u32 = 4;
 /// The program, loaded a second time for every port, on maps of its own.
 pub struct Trial {
     maps: Arc<Maps>,
-    programs: HashMap<Port, OwnedFd>,
+    programs: HashMap<Port, Loaded>,
     crossing: u32,
 }
 
@@ -116,7 +116,7 @@ impl Trial {
                 timeouts: load::timeouts(clock),
                 events_per_tick: 0,
             };
-            programs.insert(port, load::program(directory, &sizes, &constants)?.cordon);
+            programs.insert(port, load::program(directory, &sizes, &constants)?);
         }
         fault::at(Step::Try).map_err(TrialError::Redirect)?;
         let maps = Maps::open(directory, sizes)?;
@@ -192,12 +192,20 @@ impl Trial {
     /// Runs a port's program over a frame: the kernel's action, and the frame as it would leave.
     pub fn run(&self, port: Port, frame: &[u8]) -> io::Result<(u32, Vec<u8>)> {
         let program = self.programs.get(&port).ok_or(io::ErrorKind::NotFound)?;
-        sys::test_run(program.as_fd(), frame)
+        sys::test_run(program.cordon.as_fd(), frame)
+    }
+
+    /// Runs a port's egress guard over a frame that the kernel sends and has taken in on the interface
+    /// with that index; 0 if it has made it. Any other must exist in the network namespace of whoever
+    /// runs it. Returns the kernel's action.
+    pub fn run_out(&self, port: Port, interface: u32, frame: &[u8]) -> io::Result<u32> {
+        let program = self.programs.get(&port).ok_or(io::ErrorKind::NotFound)?;
+        sys::test_run_out(program.guard.as_fd(), interface, frame)
     }
 
     /// A port's program.
     pub fn program(&self, port: Port) -> Option<&OwnedFd> {
-        self.programs.get(&port)
+        self.programs.get(&port).map(|program| &program.cordon)
     }
 
     /// The maps, for those who read.

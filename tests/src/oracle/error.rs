@@ -17,10 +17,6 @@ impl Oracle {
             return Judgement::Drops;
         };
         let far = 1 - near;
-        // A flow that has not spoken since something changed has yet to prove that it is alive.
-        if flow.over <= self.now || flow.proof.epoch != self.epoch {
-            return Judgement::Drops;
-        }
         // The flow's ends, as they are seen from where the error goes and where it comes from.
         let beyond = self.sender(port, flow.addresses[far]).here();
         let receiver = self.receiver(port, flow.addresses[near]).here();
@@ -45,16 +41,26 @@ impl Oracle {
             // It has addresses in more networks than the one it sends from.
             Who::Elsewhere(_) | Who::Nobody => is_on_the_way,
         };
+        if !may_report {
+            return Judgement::Drops;
+        }
+        self.related(flow, self.exit(Some(port), frame, flow.addresses[near], &receiver))
+    }
+
+    /// An error about that flow from somebody who may report it.
+    pub(super) fn related(&self, flow: &super::Flow, exit: Option<super::Exit>) -> Judgement {
         let (some_essential, all_essential) = flow.proof.essential;
         let (leased_then, leased_now) = flow.proof.leased;
         let is_stopped = !self.standing.stop.is_running();
-        if !may_report || leased_now <= self.now || is_stopped && !some_essential {
+        // A flow that has not spoken since something changed has yet to prove that it is alive.
+        let is_alive = flow.over > self.now && flow.proof.epoch == self.epoch;
+        if !is_alive || leased_now <= self.now || is_stopped && !some_essential {
             return Judgement::Drops;
         }
         if leased_then <= self.now || is_stopped && !all_essential {
             return Judgement::Either;
         }
-        match self.exit(port, frame, flow.addresses[near], &receiver) {
+        match exit {
             Some(exit) => Judgement::Passes(PassReason::Related, exit),
             None => Judgement::Drops,
         }

@@ -60,30 +60,36 @@ pub(super) enum Permission {
 }
 
 #[derive(Clone, Copy)]
-enum Service {
+pub(super) enum Service {
     Tcp(u16),
     Udp(u16),
     Echo,
 }
 
 impl Oracle {
-    pub(super) fn packet(&mut self, port: u16, frame: &Frame, packet: &Packet) -> Judgement {
-        let pair = self.mode.pair(port);
+    /// The next packet that comes in on that port, or that the gateway itself sends (`None`).
+    pub(super) fn packet(
+        &mut self,
+        from: Option<u16>,
+        frame: &Frame,
+        packet: &Packet,
+    ) -> Judgement {
+        let pair = self.pair(from);
         let found = self.flows.iter().position(|flow| flow.sender(pair, packet).is_some());
         match found {
             Some(place) if self.flows[place].over > self.now => {
-                self.known(place, port, frame, packet)
+                self.known(place, from, frame, packet)
             }
             Some(place) => {
                 self.flows.remove(place);
-                self.open(port, frame, packet)
+                self.open(from, frame, packet)
             }
-            None => self.open(port, frame, packet),
+            None => self.open(from, frame, packet),
         }
     }
 
     /// The first packet of a conversation.
-    fn open(&mut self, port: u16, frame: &Frame, packet: &Packet) -> Judgement {
+    fn open(&mut self, from: Option<u16>, frame: &Frame, packet: &Packet) -> Judgement {
         let Packet { source, destination, transport } = *packet;
         let talk = match transport {
             Transport::Tcp { source, destination, segment } if segment.flags == Flags::Syn => {
@@ -93,20 +99,20 @@ impl Oracle {
             Transport::Echo { identifier, asks: true } => Talk::Echo { identifier },
             Transport::Tcp { .. } | Transport::Echo { .. } => return Judgement::Drops,
         };
-        let permission = self.permission(port, frame, packet, talk.service(), true);
+        let permission = self.permission(from, frame, packet, talk.service(), true);
         let Permission::Granted { to, essential, leased } = permission else {
             return Judgement::Drops;
         };
-        let Some(exit) = self.exit(port, frame, destination, &to) else {
+        let Some(exit) = self.exit(from, frame, destination, &to) else {
             return Judgement::Drops;
         };
         self.flows.push(Flow {
-            pair: self.mode.pair(port),
+            pair: self.pair(from),
             addresses: [source, destination],
             talk,
             is_established: false,
             over: self.now + 30,
-            ports: [Some(port), self.port(&to)],
+            ports: [from, self.port(&to)],
             proof: Proof { epoch: self.epoch, essential, leased: (leased, leased) },
             heard: [Some(frame.source_mac), None],
         });
@@ -114,27 +120,33 @@ impl Oracle {
     }
 
     /// A packet of a conversation that goes on.
-    fn known(&mut self, place: usize, port: u16, frame: &Frame, packet: &Packet) -> Judgement {
+    fn known(
+        &mut self,
+        place: usize,
+        from: Option<u16>,
+        frame: &Frame,
+        packet: &Packet,
+    ) -> Judgement {
         let flow = &self.flows[place];
-        let pair = self.mode.pair(port);
+        let pair = self.pair(from);
         let Some(sender) = flow.sender(pair, packet) else { return Judgement::Drops };
         let from_opener = sender == 0;
         let service = flow.talk.service();
-        let permission = self.permission(port, frame, packet, service, from_opener);
+        let permission = self.permission(from, frame, packet, service, from_opener);
         let (to, proof) = match permission {
             Permission::Granted { to, essential, leased } => {
                 (to, Proof { epoch: self.epoch, essential, leased: (leased, leased) })
             }
             // From the wrong side it says nothing about the conversation.
-            Permission::NoRule if flow.ports[sender] == Some(port) => {
+            Permission::NoRule if flow.ports[sender] == from => {
                 self.flows.remove(place);
                 return Judgement::Drops;
             }
             Permission::NoRule | Permission::Refused => return Judgement::Drops,
         };
         let is_full = self.established() >= self.capacity;
-        let exit = self.exit(port, frame, packet.destination, &to);
-        let (here, there) = (Some(port), self.port(&to));
+        let exit = self.exit(from, frame, packet.destination, &to);
+        let (here, there) = (from, self.port(&to));
         // What the gateway's kernel must send or answer itself is told apart.
         let reason = match exit {
             Some(Exit::Kernel) if !to.is_gateway() => PassReason::Kernel,
@@ -184,26 +196,26 @@ impl Oracle {
 
     /// Whether the policy lets that packet pass, in a conversation that the sender has opened, or
     /// the receiver.
-    fn permission(
+    pub(super) fn permission(
         &self,
-        port: u16,
+        from: Option<u16>,
         frame: &Frame,
         packet: &Packet,
         service: Service,
         from_opener: bool,
     ) -> Permission {
-        let Some(source) = self.sender(port, packet.source).here() else {
+        let Some(source) = self.speaker(from, packet.source) else {
             return Permission::Refused;
         };
         // The source must look as it was declared: port, VLAN and MAC.
-        if !self.is_bound(&source, frame) {
+        if !source.is_gateway() && !self.is_bound(&source, frame) {
             return Permission::Refused;
         }
         let Some(leased) = self.may_speak(&source) else { return Permission::Refused };
-        let destination = match self.receiver(port, packet.destination) {
+        let destination = match self.receiver(from.unwrap_or_default(), packet.destination) {
             Who::Here(party) => party,
             // Both live on this side; no rule can be about them.
-            Who::Elsewhere(party) if self.port(&party) == Some(port) => return Permission::NoRule,
+            Who::Elsewhere(party) if self.port(&party) == from => return Permission::NoRule,
             Who::Elsewhere(_) | Who::Nobody => return Permission::Refused,
         };
         // On a bridge, the destination's MAC is one that its own frames would carry.
@@ -275,8 +287,13 @@ impl Flow {
         self.is_established
     }
 
+    /// What its opener asked for.
+    pub(super) const fn service(&self) -> Service {
+        self.talk.service()
+    }
+
     /// Whether a packet belongs to it, and who has sent it: 0 for the opener, 1 for the responder.
-    fn sender(&self, pair: u16, packet: &Packet) -> Option<usize> {
+    pub(super) fn sender(&self, pair: u16, packet: &Packet) -> Option<usize> {
         let Packet { source, destination, transport } = *packet;
         let ends = [source, destination];
         let is_ours = |ours: [u16; 2], theirs: [u16; 2], sender: usize| {

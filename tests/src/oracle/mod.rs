@@ -5,6 +5,7 @@
 
 mod error;
 mod flow;
+mod leaving;
 mod neighbour;
 mod party;
 mod route;
@@ -18,6 +19,7 @@ use firewall_common::PassReason;
 use firewall_policy::Policy;
 
 use self::flow::Flow;
+pub use self::leaving::Origin;
 use self::neighbour::Question;
 use self::party::{Party, Who};
 pub use self::route::{Port, Route, Surroundings};
@@ -97,6 +99,8 @@ pub enum Exit {
     },
     /// To the gateway's own kernel, as it came.
     Kernel,
+    /// By the port that the gateway's kernel has chosen, as that wrote it.
+    Kept,
 }
 
 /// See the [module](self).
@@ -125,6 +129,14 @@ impl Oracle {
     /// What it has been told.
     pub fn standing(&self) -> &Standing {
         &self.standing
+    }
+
+    /// What a router's kernel knows.
+    pub fn surroundings(&self) -> Option<&Surroundings> {
+        match &self.mode {
+            Mode::Bridge => None,
+            Mode::Router(surroundings) => Some(surroundings),
+        }
     }
 
     /// In seconds.
@@ -190,7 +202,7 @@ impl Oracle {
         match &frame.content {
             Content::Neighbour(message) => self.message(port, &frame, message),
             Content::Error(error) => self.error(port, &frame, error),
-            Content::Packet(packet) => self.packet(port, &frame, packet),
+            Content::Packet(packet) => self.packet(Some(port), &frame, packet),
         }
     }
 
@@ -223,6 +235,19 @@ impl Oracle {
         match &self.mode {
             Mode::Bridge => Who::is_behind(&self.policy, port ^ 1, address),
             Mode::Router(surroundings) => Who::is_anywhere(&self.policy, surroundings, address),
+        }
+    }
+
+    /// Flows of the gateway's own are among all others.
+    fn pair(&self, from: Option<u16>) -> u16 {
+        from.map_or(0, |port| self.mode.pair(port))
+    }
+
+    /// Who sends from that address: behind that port, or `None` the gateway itself.
+    fn speaker(&self, from: Option<u16>, address: IpAddr) -> Option<Party> {
+        match from {
+            Some(port) => self.sender(port, address).here(),
+            None => self.own(address),
         }
     }
 

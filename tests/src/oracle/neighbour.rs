@@ -35,8 +35,19 @@ impl Oracle {
             }
         };
         let Some(exit) = exit else { return Judgement::Drops };
+        self.told(self.mode.pair(port), frame, message, exit)
+    }
+
+    /// What somebody tells who may: questions are remembered, and answers need one.
+    pub(super) fn told(
+        &mut self,
+        pair: u16,
+        frame: &Frame,
+        message: &Message,
+        exit: Exit,
+    ) -> Judgement {
         let Message { asks, sender, target } = *message;
-        let (pair, now) = (self.mode.pair(port), self.now);
+        let now = self.now;
         let (asker, wanted) = if asks { (sender, target) } else { (target, sender) };
         let is_it = |question: &Question| {
             (question.pair, question.asker, question.target) == (pair, asker, wanted)

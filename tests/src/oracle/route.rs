@@ -65,11 +65,11 @@ impl Surroundings {
 }
 
 impl Oracle {
-    /// How a packet leaves that came in on that port and may go there; `None` if no route leads to
-    /// where the policy has its receiver.
+    /// How a packet leaves that came in on that port, or that the gateway itself sends, and may go
+    /// there; `None` if no route leads to where the policy has its receiver.
     pub(super) fn exit(
         &self,
-        port: u16,
+        from: Option<u16>,
         frame: &Frame,
         address: IpAddr,
         to: &Party,
@@ -78,6 +78,7 @@ impl Oracle {
             Mode::Bridge => return Some(Exit::Across { vlan: self.vlan(to)? }),
             Mode::Router(surroundings) => surroundings,
         };
+        let Some(port) = from else { return Some(Exit::Kept) };
         let (Some(way_out), Some(vlan)) = (self.port(to), self.vlan(to)) else {
             return Some(Exit::Kernel);
         };

@@ -1,6 +1,21 @@
-//! Check 1.5: what is altered in a connection, one thing at a time, and what comes after its end.
+//! Check 1.5, of a bridge and of a router: what is altered in a connection, one thing at a time, and
+//! what comes after its end.
 
-use crate::fixture::*;
+use crate::world::*;
+
+in_both_modes! {
+    b_1_5_wrong_flags_in_the_handshake_are_dropped,
+    b_1_5_an_altered_source_address_is_dropped,
+    b_1_5_an_altered_destination_address_is_dropped,
+    b_1_5_an_altered_port_is_dropped,
+    b_1_5_altered_sequence_numbers_of_an_established_session_are_dropped,
+    b_1_5_altered_flags_are_dropped_and_the_connection_goes_on,
+    b_1_5_an_altered_protocol_is_dropped,
+    b_1_5_a_packet_within_a_second_after_close_is_dropped,
+    b_1_5_a_packet_after_the_timeout_is_dropped,
+    b_1_5_an_altered_datagram_and_one_after_the_timeout_are_dropped,
+    b_1_5_an_altered_ping_and_one_after_the_timeout_are_dropped,
+}
 
 const FIN: u8 = 1;
 const SYN: u8 = 2;
@@ -13,6 +28,12 @@ fn families() -> [(Packet, Packet); 2] {
         (ct() / ipv4(CT4, PACS4), hospital() / ipv4(PACS4, CT4)),
         (ct() / ipv6(CT6, PACS6), hospital() / ipv6(PACS6, CT6)),
     ]
+}
+
+/// What becomes of a frame that has a node's address and another's MAC: of those for a router, each has
+/// the router's.
+const fn to_another_mac(mode: Mode) -> &'static str {
+    mode.either("binding_mac", "no_rule")
 }
 
 /// The sequence numbers of the two SYNs.
@@ -47,9 +68,8 @@ fn connect(world: &World, (there, here): &(Packet, Packet)) {
     ]);
 }
 
-#[test]
-fn b_1_5_wrong_flags_in_the_handshake_are_dropped() {
-    let world = World::new();
+fn b_1_5_wrong_flags_in_the_handshake_are_dropped(mode: Mode) {
+    let world = World::new(mode);
     for (there, here) in families() {
         world.sequence([
             ("tcp_state", out(&there, ACK)),
@@ -69,9 +89,8 @@ fn b_1_5_wrong_flags_in_the_handshake_are_dropped() {
     }
 }
 
-#[test]
-fn b_1_5_an_altered_source_address_is_dropped() {
-    let world = World::new();
+fn b_1_5_an_altered_source_address_is_dropped(mode: Mode) {
+    let world = World::new(mode);
     families().iter().for_each(|family| connect(&world, family));
     let ack = || client(ACK);
     world.sequence([
@@ -82,22 +101,20 @@ fn b_1_5_an_altered_source_address_is_dropped() {
     ]);
 }
 
-#[test]
-fn b_1_5_an_altered_destination_address_is_dropped() {
-    let world = World::new();
+fn b_1_5_an_altered_destination_address_is_dropped(mode: Mode) {
+    let world = World::new(mode);
     families().iter().for_each(|family| connect(&world, family));
     let ack = || client(ACK);
     world.sequence([
         ("no_rule", inside(ct() / ipv4(CT4, MONITOR4) / ack())),
         ("no_rule", inside(ct() / ipv6(CT6, "fd00:1::30") / ack())),
         ("unknown_destination", inside(ct() / ipv4(CT4, "10.0.9.9") / ack())),
-        ("binding_mac", outside(hospital() / ipv4(PACS4, MR4) / server(ACK))),
+        (to_another_mac(mode), outside(hospital() / ipv4(PACS4, MR4) / server(ACK))),
     ]);
 }
 
-#[test]
-fn b_1_5_an_altered_port_is_dropped() {
-    let world = World::new();
+fn b_1_5_an_altered_port_is_dropped(mode: Mode) {
+    let world = World::new(mode);
     for family in families() {
         connect(&world, &family);
         let (there, here) = &family;
@@ -116,11 +133,10 @@ fn b_1_5_an_altered_port_is_dropped() {
     }
 }
 
-#[test]
-fn b_1_5_altered_sequence_numbers_of_an_established_session_are_dropped() {
+fn b_1_5_altered_sequence_numbers_of_an_established_session_are_dropped(mode: Mode) {
     // The largest window that is not scaled, which is what both ends allow.
     const WINDOW: u32 = 0xffff;
-    let world = World::new();
+    let world = World::new(mode);
     for family in families() {
         connect(&world, &family);
         let (there, here) = &family;
@@ -148,9 +164,8 @@ fn b_1_5_altered_sequence_numbers_of_an_established_session_are_dropped() {
     }
 }
 
-#[test]
-fn b_1_5_altered_flags_are_dropped_and_the_connection_goes_on() {
-    let world = World::new();
+fn b_1_5_altered_flags_are_dropped_and_the_connection_goes_on(mode: Mode) {
+    let world = World::new(mode);
     for family in families() {
         connect(&world, &family);
         let (there, here) = &family;
@@ -168,9 +183,8 @@ fn b_1_5_altered_flags_are_dropped_and_the_connection_goes_on() {
     }
 }
 
-#[test]
-fn b_1_5_an_altered_protocol_is_dropped() {
-    let world = World::new();
+fn b_1_5_an_altered_protocol_is_dropped(mode: Mode) {
+    let world = World::new(mode);
     for family in families() {
         connect(&world, &family);
         let (there, here) = &family;
@@ -181,9 +195,8 @@ fn b_1_5_an_altered_protocol_is_dropped() {
     }
 }
 
-#[test]
-fn b_1_5_a_packet_within_a_second_after_close_is_dropped() {
-    let world = World::new();
+fn b_1_5_a_packet_within_a_second_after_close_is_dropped(mode: Mode) {
+    let world = World::new(mode);
     for family in families() {
         let (there, here) = &family;
         let last = || client(ACK).seq(CLIENT + 2).ack_number(SERVER + 2);
@@ -195,7 +208,7 @@ fn b_1_5_a_packet_within_a_second_after_close_is_dropped() {
             ("tcp_state", inside(there / last() / payload(b"data"))),
             ("tcp_state", outside(here / server(ACK).seq(SERVER + 2) / payload(b"data"))),
         ]);
-        world.memory.gateway.trial.forget_flows().unwrap();
+        world.forget_flows();
         connect(&world, &family);
         world.sequence([
             ("established out 0", out(there, RST)),
@@ -205,9 +218,8 @@ fn b_1_5_a_packet_within_a_second_after_close_is_dropped() {
     }
 }
 
-#[test]
-fn b_1_5_a_packet_after_the_timeout_is_dropped() {
-    let world = World::new();
+fn b_1_5_a_packet_after_the_timeout_is_dropped(mode: Mode) {
+    let world = World::new(mode);
     for family in families() {
         let (there, here) = &family;
         connect(&world, &family);
@@ -216,9 +228,8 @@ fn b_1_5_a_packet_after_the_timeout_is_dropped() {
     }
 }
 
-#[test]
-fn b_1_5_an_altered_datagram_and_one_after_the_timeout_are_dropped() {
-    let world = World::new();
+fn b_1_5_an_altered_datagram_and_one_after_the_timeout_are_dropped(mode: Mode) {
+    let world = World::new(mode);
     for (there, here) in families() {
         world.sequence([
             ("opened out 0", inside(&there / udp(40000, 123))),
@@ -233,13 +244,12 @@ fn b_1_5_an_altered_datagram_and_one_after_the_timeout_are_dropped() {
     world.sequence([
         ("opened out 0", inside(ct() / ipv4(CT4, PACS4) / udp(40000, 123))),
         ("no_rule", outside(hospital() / ipv4(MONITOR4, CT4) / udp(123, 40000))),
-        ("binding_mac", outside(hospital() / ipv4(PACS4, MR4) / udp(123, 40000))),
+        (to_another_mac(mode), outside(hospital() / ipv4(PACS4, MR4) / udp(123, 40000))),
     ]);
 }
 
-#[test]
-fn b_1_5_an_altered_ping_and_one_after_the_timeout_are_dropped() {
-    let world = World::new();
+fn b_1_5_an_altered_ping_and_one_after_the_timeout_are_dropped(mode: Mode) {
+    let world = World::new(mode);
     for (there, here) in families() {
         world.sequence([
             ("no_rule", outside(&here / echo_reply(7, 1))),

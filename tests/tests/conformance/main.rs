@@ -1,6 +1,7 @@
 //! What a segmentation gateway is held to, row by row: frames that must be decided by name, in both
 //! directions, by the program itself and across a real gateway in native and in generic mode; and
-//! the checks of the firewalls' protection profile, each a test of its number.
+//! the checks of the firewalls' protection profile, each a test of its number for a bridge and for a
+//! router.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -27,3 +28,4 @@ mod network;
 mod routed;
 mod row;
 mod transport;
+mod world;

@@ -2,17 +2,20 @@
 //! every kernel has.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Once;
 
 use firewall_common::abi::Attachment;
 use firewall_common::{Port, Vlan};
 use firewall_daemon::dataplane::interface::Interface;
-use firewall_policy::{Capacity, Ports, SequentialSlots, Sources, compile, resolve};
+use firewall_policy::model::Subnetwork;
+use firewall_policy::{Capacity, Ports, SequentialSlots, Sources, Style, compile, resolve};
 use firewall_tests::lab::{Lab, Link};
 use firewall_tests::runner::action;
 
 use crate::gateway::{FLOWS, Gateway, PORTS, Ran};
-use crate::row::{HOSPITAL, Mac, Mode, POLICY, WARD, Way, udp};
+use crate::hospital::{MONITOR4, PORTAL, PORTAL4, STRANGER, VISITOR4};
+use crate::row::{End, HOSPITAL, Mac, Mode, POLICY, WARD, Way, udp};
 
 /// See the [module](self).
 pub(crate) struct Routed {
@@ -23,43 +26,64 @@ pub(crate) struct Routed {
 const INSIDE: Port = Port(0);
 const OUTSIDE: Port = Port(2);
 
-/// What stands for the ward's port and tag.
-const STAND_IN: &str = "ward";
+/// What stands for the ward's port and tag, and for those of the guests.
+const STAND_INS: [&str; 2] = ["ward", "guests"];
+
+/// The other hosts that frames may leave for, and where they are.
+const NEIGHBOURS: [(&str, &str, Mac); 3] = [
+    ("ward", PORTAL4, PORTAL),
+    ("outside", MONITOR4, HOSPITAL.neighbour_mac),
+    ("guests", VISITOR4, STRANGER),
+];
 
 impl Routed {
+    /// Under the table's policy.
     pub(crate) fn new() -> Self {
+        Self::under(POLICY)
+    }
+
+    /// Under a policy whose subnetworks are the ward, the hospital and its guests.
+    pub(crate) fn under(text: &str) -> Self {
+        let mut ports = PORTS.map(str::to_owned);
+        ports.sort_unstable();
+        let sources = Sources::from_texts([("policy.toml", text)]);
+        let policy = match resolve(&sources, &Ports::routed(ports)) {
+            Ok(resolved) => resolved.policy,
+            Err(found) => panic!("{}", found.render(&sources, Style::Plain)),
+        };
         let mut interfaces = HashMap::new();
         let gateway = Gateway::routing(FLOWS, |lab| {
             static ONCE: Once = Once::new();
             ONCE.call_once(|| settle(lab));
-            let index = |name| Link::existing(lab.gateway(), name).index();
-            interfaces.insert(index(STAND_IN), Attachment::new(INSIDE, Vlan(WARD.vlan)));
-            interfaces.insert(index("outside"), Attachment::new(OUTSIDE, Vlan(HOSPITAL.vlan)));
+            for Subnetwork { port, vlan, .. } in policy.subnetworks() {
+                let link = Link::existing(lab.gateway(), stand_in(*port, *vlan));
+                interfaces.insert(link.index(), Attachment::new(*port, *vlan));
+            }
         });
         gateway.trial.set_interfaces(&interfaces).unwrap();
         for (port, gate) in [(INSIDE, WARD.gate), (OUTSIDE, HOSPITAL.gate)] {
             gateway.trial.set_port(port, firewall_common::Mac(gate.mac.octets()), 1500);
             for address in [gate.v4, gate.v6] {
-                gateway
-                    .trial
-                    .add_local(address.parse::<std::net::IpAddr>().unwrap().into())
-                    .unwrap();
+                gateway.trial.add_local(address.parse::<IpAddr>().unwrap().into()).unwrap();
             }
         }
-        let mut ports = PORTS.map(str::to_owned);
-        ports.sort_unstable();
-        let sources = Sources::from_texts([("policy.toml", POLICY)]);
-        let Ok(resolved) = resolve(&sources, &Ports::routed(ports)) else {
-            panic!("the policy is not valid")
-        };
         let mut slots = SequentialSlots::new();
-        let image = compile(&resolved.policy, &mut slots, 0x5eed, &Capacity::default()).unwrap();
+        let image = compile(&policy, &mut slots, 0x5eed, &Capacity::default()).unwrap();
         gateway.reset(&image);
         Self { gateway }
     }
 
     pub(crate) fn forget_flows(&self) {
         self.gateway.trial.forget_flows().unwrap();
+    }
+
+    pub(crate) fn wait(&self, seconds: u32) {
+        self.gateway.trial.age(seconds * self.gateway.hz()).unwrap();
+    }
+
+    /// The flows that are half-open, and those that are established.
+    pub(crate) fn flow_counts(&self) -> (usize, usize) {
+        self.gateway.flow_counts()
     }
 
     /// The verdict, and what leaves unless it is left to the kernel.
@@ -70,15 +94,44 @@ impl Routed {
     }
 }
 
+/// The interface in place of a subnetwork's port and tag.
+fn stand_in(port: Port, vlan: Vlan) -> &'static str {
+    match (port, vlan) {
+        (INSIDE, _) => STAND_INS[0],
+        (_, Vlan::UNTAGGED) => "outside",
+        (_, _) => STAND_INS[1],
+    }
+}
+
+/// Whom the kernel sends what is for that address.
+pub(crate) fn next_hop(address: IpAddr) -> Mac {
+    let ends = [WARD, HOSPITAL].into_iter();
+    let ends = ends.flat_map(|End { v4, v6, mac, .. }| [(v4, mac), (v6, mac)]);
+    let others = NEIGHBOURS.iter().map(|(_, text, mac)| (*text, *mac));
+    let is_it = |(text, _): &(&str, Mac)| text.parse() == Ok(address);
+    let Some((_, mac)) = ends.chain(others).find(is_it) else { panic!("nobody has {address}") };
+    mac
+}
+
 /// Routes and neighbours, once for all tests.
 fn settle(lab: &Lab) {
-    let near = (lab.gateway(), STAND_IN, Mac::local(0x101));
-    let (ward, _) = Link::pair(near, (lab.gateway(), "ward-end", Mac::local(0x102)));
+    let [ward, guests] = [(STAND_INS[0], 0x101), (STAND_INS[1], 0x103)].map(|(name, number)| {
+        let near = (lab.gateway(), name, Mac::local(number));
+        let end = format!("{name}-end");
+        Link::pair(near, (lab.gateway(), &end, Mac::local(number + 1))).0
+    });
     for (link, end) in [(&ward, WARD), (lab.outside(), HOSPITAL)] {
         link.address(&format!("{}/24", end.gate.v4));
         link.address(&format!("{}/64", end.gate.v6));
         link.neighbour(end.v4, end.mac);
         link.neighbour(end.v6, end.mac);
+    }
+    guests.address("172.16.0.1/24");
+    let links = [&ward, lab.outside(), &guests];
+    for (name, address, mac) in NEIGHBOURS {
+        links.iter().find(|link| link.name() == name).unwrap().neighbour(address, mac);
+    }
+    for link in links {
         lab.gateway().run(|| Interface::new(link.name()).forward()).unwrap();
     }
 }

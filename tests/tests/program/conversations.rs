@@ -3,7 +3,7 @@
 
 use firewall_common::{PassReason, Port, Ticks, Verdict};
 use firewall_policy::{Capacity, Image, Policy, SequentialSlots, compile};
-use firewall_tests::oracle::{Exit, Judgement, Level, Mode, Oracle, Standing};
+use firewall_tests::oracle::{Exit, Judgement, Level, Mode, Oracle, Origin, Standing};
 use firewall_tests::packet::hex;
 use firewall_tests::runner::action;
 
@@ -19,8 +19,10 @@ use crate::{router, routes};
 
 /// So few that there is no room for another now and then.
 const FLOWS: u32 = 6;
+/// The index of every namespace's own interface, which is no port.
+const LOOPBACK: u32 = 1;
 /// So few frames that no half-open flow has to give way.
-const SESSION: usize = 400;
+pub(crate) const SESSION: usize = 400;
 
 #[test]
 fn every_frame_of_a_conversation_passes_if_and_only_if_it_was_promised() {
@@ -59,14 +61,15 @@ pub(crate) fn agree(expected: Judgement, ran: &Ran, frame: &[u8]) -> bool {
             (action::REDIRECT, forwarded(frame, [source, destination], vlan))
         }
         Exit::Kernel => (action::PASS, frame.to_vec()),
+        Exit::Kept => panic!("nothing that comes in leaves like that"),
     };
     *verdict == Verdict::Pass(reason) && (*action, output) == (left.0, &left.1)
 }
 
 /// The program, and what it must agree with.
-struct Pair<'g> {
+pub(crate) struct Pair<'g> {
     gateway: &'g Gateway,
-    oracle: Oracle,
+    pub(crate) oracle: Oracle,
     images: Vec<Image>,
     policies: Vec<Policy>,
     /// The one in force.
@@ -77,22 +80,7 @@ struct Pair<'g> {
 fn session(gateway: &mut Gateway, seed: u64, tally: &mut Tally) {
     let gateway = &*gateway;
     let random = &mut Random::new(seed ^ 0x7a1c);
-    let any_policy = if gateway.is_routing() { routed } else { policy };
-    let policies: Vec<_> = (0..2).map(|_| any_policy(random)).collect();
-    let mut slots = SequentialSlots::new();
-    let mut compiled = |policy: &Policy, seed: u64| {
-        compile(policy, &mut slots, seed, &Capacity::default()).unwrap()
-    };
-    let images: Vec<_> = policies.iter().map(|policy| compiled(policy, random.word())).collect();
-    gateway.reset(&images[0]);
-    let mode = mode(random, gateway, &policies[0]);
-    let oracle = Oracle::new(mode, &policies[0], Standing::default(), FLOWS as usize);
-    let mut pair = Pair { gateway, oracle, images, policies, current: 0, waits: 0 };
-    for place in 0..pair.policies[0].nodes().len() {
-        if !random.once_in(4) {
-            pair.grant(0, place, 100_005);
-        }
-    }
+    let mut pair = Pair::any(random, gateway);
     let play = |random: &mut Random, policy: &Policy| {
         let mut talk = Talk::any(random, policy);
         if gateway.is_routing() {
@@ -107,9 +95,8 @@ fn session(gateway: &mut Gateway, seed: u64, tally: &mut Tally) {
         }
         let place = random.below(plays.len());
         if plays[place].is_over() || random.once_in(60) {
-            // Now and then of another policy than the one in force.
-            let other = random.once_in(4).then(|| random.below(pair.policies.len()));
-            plays[place] = play(random, &pair.policies[other.unwrap_or(pair.current)]);
+            let policy = pair.policy(random);
+            plays[place] = play(random, policy);
         }
         let mut sent = plays[place].next(random);
         if gateway.is_routing() {
@@ -120,8 +107,7 @@ fn session(gateway: &mut Gateway, seed: u64, tally: &mut Tally) {
         }
         pair.send(seed, &sent, tally);
     }
-    assert_eq!(gateway.flow_counts(), pair.oracle.flow_counts(), "seed {seed}");
-    gateway.settle();
+    pair.settle(seed);
 }
 
 /// How it stands, under the first policy.
@@ -134,8 +120,43 @@ pub(crate) fn mode(random: &mut Random, gateway: &Gateway, policy: &Policy) -> M
     Mode::Router(surroundings)
 }
 
-impl Pair<'_> {
-    fn send(&mut self, seed: u64, (port, frame): &Sent, tally: &mut Tally) {
+impl<'g> Pair<'g> {
+    /// Under one of two policies, most of whose nodes are authenticated.
+    pub(crate) fn any(random: &mut Random, gateway: &'g Gateway) -> Self {
+        let any_policy = if gateway.is_routing() { routed } else { policy };
+        let policies: Vec<_> = (0..2).map(|_| any_policy(random)).collect();
+        let mut slots = SequentialSlots::new();
+        let mut compiled = |policy: &Policy, seed: u64| {
+            compile(policy, &mut slots, seed, &Capacity::default()).unwrap()
+        };
+        let images: Vec<_> =
+            policies.iter().map(|policy| compiled(policy, random.word())).collect();
+        gateway.reset(&images[0]);
+        let mode = mode(random, gateway, &policies[0]);
+        let oracle = Oracle::new(mode, &policies[0], Standing::default(), FLOWS as usize);
+        let mut pair = Self { gateway, oracle, images, policies, current: 0, waits: 0 };
+        for place in 0..pair.policies[0].nodes().len() {
+            if !random.once_in(4) {
+                pair.grant(0, place, 100_005);
+            }
+        }
+        pair
+    }
+
+    /// The policy in force, now and then another one.
+    pub(crate) fn policy(&self, random: &mut Random) -> &Policy {
+        let other = random.once_in(4).then(|| random.below(self.policies.len()));
+        &self.policies[other.unwrap_or(self.current)]
+    }
+
+    /// Both remember as many flows.
+    pub(crate) fn settle(&self, seed: u64) {
+        assert_eq!(self.gateway.flow_counts(), self.oracle.flow_counts(), "seed {seed}");
+        self.gateway.settle();
+    }
+
+    /// What was promised of the next frame, and kept.
+    pub(crate) fn send(&mut self, seed: u64, (port, frame): &Sent, tally: &mut Tally) -> Judgement {
         let expected = self.oracle.judge(*port, frame);
         let ran = self.gateway.ran(Port(*port), frame);
         assert!(
@@ -146,10 +167,45 @@ impl Pair<'_> {
         );
         let verdict = ran.verdict.name();
         tally.count(if expected == Judgement::Either { "left open" } else { verdict });
+        expected
+    }
+
+    /// The same of one that the gateway's kernel sends.
+    pub(crate) fn leave(
+        &mut self,
+        seed: u64,
+        origin: Origin,
+        (port, frame): &Sent,
+        tally: &mut Tally,
+    ) {
+        let stand_in = |port| routes::interface(self.oracle.surroundings()?, port);
+        let (origin, interface) = match origin {
+            Origin::Gateway => (origin, 0),
+            Origin::Port(port) => {
+                stand_in(port).map_or((Origin::Elsewhere, LOOPBACK), |index| (origin, index))
+            }
+            Origin::Elsewhere => (origin, LOOPBACK),
+        };
+        let expected = self.oracle.judge_leaving(origin, *port, frame);
+        let verdict = self.gateway.let_out(Port(*port), interface, frame);
+        let agrees = match expected {
+            Judgement::Passes(reason, exit) => {
+                exit == Exit::Kept && verdict == Verdict::Pass(reason)
+            }
+            Judgement::Drops => matches!(verdict, Verdict::Drop(_)),
+            Judgement::Either => true,
+        };
+        assert!(
+            agrees,
+            "seed {seed}, {verdict:?} of {origin:?} out of port {port}, not {expected:x?}: {}\n{:#?}",
+            hex(frame),
+            self.oracle,
+        );
+        tally.count(if expected == Judgement::Either { "left open" } else { verdict.name() });
     }
 
     /// Changes something between frames.
-    fn act(&mut self, random: &mut Random) {
+    pub(crate) fn act(&mut self, random: &mut Random) {
         let chosen = random.below(self.images.len());
         let trial = &self.gateway.trial;
         match random.below(9) {

@@ -188,19 +188,7 @@ impl Loaded {
     /// The same, with the kernel's action.
     pub(crate) fn ran(&self, port: Port, frame: &[u8]) -> Ran {
         let (action, output) = self.trial.run(port, frame).unwrap();
-        let after = read::port(self.trial.maps(), port).unwrap();
-        let before = &mut self.ledger.borrow_mut()[usize::from(port.0)];
-        let one = Some(Count { packets: 1, bytes: frame.len() as u64 });
-        assert_eq!(difference(before.received, after.received), one, "{}", hex(frame));
-        let verdicts = before.verdicts.iter().zip(&after.verdicts);
-        let changes = verdicts
-            .filter_map(|(was, is)| Some((is.0, difference(was.1, is.1)?)))
-            .collect::<Vec<_>>();
-        *before = after;
-        let [(verdict, change)] = changes[..] else {
-            panic!("{changes:?} on {}", hex(frame));
-        };
-        assert_eq!(Some(change), one, "{verdict:?} on {}", hex(frame));
+        let verdict = self.verdict(port, frame);
         let expected: &[u32] = match (verdict, self.kind) {
             (Verdict::Pass(_), Kind::Bridge) => &[action::REDIRECT],
             (Verdict::Pass(_), Kind::Router) => &[action::PASS],
@@ -209,6 +197,38 @@ impl Loaded {
         };
         assert!(expected.contains(&action), "{verdict:?}, {action} on {}", hex(frame));
         Ran { verdict, action, output }
+    }
+
+    /// Runs a port's egress guard over a frame that the kernel has from that interface.
+    pub(crate) fn let_out(&self, port: Port, interface: u32, frame: &[u8]) -> Verdict {
+        const UNSPECIFIED: u32 = u32::MAX;
+        const SHOT: u32 = 2;
+        let action = self.trial.run_out(port, interface, frame).unwrap();
+        let verdict = self.verdict(port, frame);
+        let expected = match verdict {
+            Verdict::Pass(_) => UNSPECIFIED,
+            Verdict::Drop(_) => SHOT,
+        };
+        assert_eq!(action, expected, "{verdict:?} on {}", hex(frame));
+        verdict
+    }
+
+    /// What the port's ledger says of a frame that it has just decided.
+    fn verdict(&self, port: Port, frame: &[u8]) -> Verdict {
+        let after = read::port(self.trial.maps(), port).unwrap();
+        let before = &mut self.ledger.borrow_mut()[usize::from(port.0)];
+        let one = Some(Count { packets: 1, bytes: frame.len() as u64 });
+        assert_eq!(difference(before.received, after.received), one, "{}", hex(frame));
+        let verdicts = before.verdicts.iter().zip(&after.verdicts);
+        let changes = verdicts
+            .filter_map(|(was, is)| Some((was.0, difference(was.1, is.1)?)))
+            .collect::<Vec<_>>();
+        *before = after;
+        let [(verdict, change)] = changes[..] else {
+            panic!("{changes:?} on {}", hex(frame));
+        };
+        assert_eq!(Some(change), one, "{verdict:?} on {}", hex(frame));
+        verdict
     }
 
     /// What the program did with its events.

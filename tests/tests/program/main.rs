@@ -38,6 +38,7 @@ mod conversations;
 mod differential;
 mod fixture;
 mod gateway;
+mod guard;
 mod limits;
 mod mutate;
 mod play;

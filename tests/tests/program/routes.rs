@@ -98,6 +98,12 @@ pub(crate) fn impose(gateway: &Gateway, surroundings: &Surroundings) {
     gateway.trial.set_interfaces(&interfaces).unwrap();
 }
 
+/// The index of an interface that stands for that port, with whatever tag.
+pub(crate) fn interface(surroundings: &Surroundings, port: u16) -> Option<u32> {
+    let number = surroundings.interfaces.iter().find(|(_, place)| place.0 == port)?.0;
+    Some(KERNEL.get()?.indices[*number])
+}
+
 static KERNEL: OnceLock<Kernel> = OnceLock::new();
 
 /// What the kernel was told once and for all.

@@ -119,6 +119,31 @@ fn nothing_is_forwarded_from_an_interface_that_nobody_guards() {
 }
 
 #[test]
+fn what_is_for_the_gateway_itself_is_not_forwarded() {
+    let world = World::new();
+    let ask = || ipv4(ADMIN4, SIDE_GATE4) / echo_request(1, 1);
+    world.sequence([
+        ("opened gateway", side(admin() / ask())),
+        ("egress", forwarded(2, 1, 0, to_hospital() / ask())),
+        ("egress", forwarded(2, 0, 120, to_ct() / ask())),
+    ]);
+}
+
+#[test]
+fn nothing_is_forwarded_with_bytes_behind_the_packet_or_to_a_group() {
+    let mut world = World::new();
+    world.route([PACS4, CT4], Route::Unresolved);
+    let ask = || ipv4(CT4, PACS4) / udp(40000, 123);
+    let group = || eth(OUTSIDE, Mac::BROADCAST);
+    world.sequence([
+        ("opened gateway", trunk(ct() / ask())),
+        ("egress", forwarded(0, 1, 0, (to_hospital() / ask()).padded_to(80))),
+        ("egress", forwarded(0, 1, 0, group() / ask())),
+        ("kernel outside.0 kept", forwarded(0, 1, 0, to_hospital() / ask())),
+    ]);
+}
+
+#[test]
 fn what_a_port_has_left_to_the_kernel_leaves() {
     let mut world = World::new();
     world.route([PACS4, CT4], Route::Unresolved);
