@@ -118,9 +118,15 @@ pub fn reassemble<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(),
     if more {
         return Ok(());
     }
-    let completed = complete(tables, note, datagram, sender, end);
+    if let Err(reason) = complete(tables, note, datagram, sender, end) {
+        // What has passed waits at its receiver, and another datagram's last could complete it.
+        if let Some(progress) = datagram.progress(&note.fragment) {
+            datagram.spoil(progress);
+        }
+        return Err(reason);
+    }
     tables.forget_datagram(&note.fragment);
-    completed
+    Ok(())
 }
 
 /// Keeps the key of the flow that a datagram belongs to.
