@@ -60,7 +60,11 @@ pub fn admit<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(), Drop
         return Ok(());
     };
     if let Some(progress) = datagram.progress(&note.fragment)
-        && !datagram.is_late(note.moment.now, KEPT * tables.timeout(Phase::Asked))
+        && !datagram.is_late(
+            note.moment.now,
+            KEPT * tables.timeout(Phase::Asked),
+            tables.reassembly(),
+        )
     {
         if datagram.signature() != note.signature {
             return Err(DropReason::BindingMac);
@@ -161,7 +165,7 @@ fn next<T: Tables + ?Sized>(
     let Piece { offset, more, next, .. } = note.piece;
     let (expected, whole) = (progress.next(), datagram.end());
     let ends_wrong = if more { end >= whole } else { end != whole };
-    if datagram.is_late(now, 0)
+    if datagram.is_late(now, 0, tables.reassembly())
         || expected != Some(offset)
         || next != datagram.next()
         || whole != 0 && ends_wrong
