@@ -227,10 +227,14 @@ impl Datagram {
         end != 0 && is_past(end, now.low())
     }
 
-    /// Whether it is too late for a fragment, by so many ticks.
+    /// Whether it is too late for a fragment, by so many ticks, of one that may take `reassembly`.
+    ///
+    /// Nobody sweeps what was not completed: by the sign alone, as [`is_past`] goes, it would be in
+    /// time again after half a wrap, for weeks. Another CPU's clock may be one tick behind.
     #[inline(always)]
-    pub fn is_late(&self, now: Ticks, by: u32) -> bool {
-        is_past(self.deadline.load().wrapping_add(by), now.low())
+    pub fn is_late(&self, now: Ticks, by: u32, reassembly: u32) -> bool {
+        let left = self.deadline.load().wrapping_add(by).wrapping_sub(now.low());
+        left.wrapping_sub(1) > by.wrapping_add(reassembly)
     }
 
     /// What follows the IP header, or the fragment header in IPv6.
@@ -327,6 +331,16 @@ mod tests {
         assert!(!datagram.advance(seen, 2960));
         datagram.spoil(seen);
         assert_eq!(datagram.progress(&another).unwrap().next(), Some(1480));
+    }
+
+    #[test]
+    fn what_was_not_completed_stays_late_when_the_ticks_wrap() {
+        let (_, datagram) = begun();
+        let is_late = |now, by| datagram.is_late(Ticks(now), by, 50);
+        assert!(!is_late(49, 0) && !is_late(50, 0) && !is_late(99, 0));
+        assert!(is_late(100, 0) && is_late(200 + (1 << 31), 0));
+        assert!(!is_late(50, 60) && !is_late(159, 60));
+        assert!(is_late(160, 60) && is_late(200 + (1 << 31), 60));
     }
 
     #[test]

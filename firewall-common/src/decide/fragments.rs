@@ -60,7 +60,11 @@ pub fn admit<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(), Drop
         return Ok(());
     };
     if let Some(progress) = datagram.progress(&note.fragment)
-        && !datagram.is_late(note.moment.now, KEPT * tables.timeout(Phase::Asked))
+        && !datagram.is_late(
+            note.moment.now,
+            KEPT * tables.timeout(Phase::Asked),
+            tables.reassembly(),
+        )
     {
         if datagram.signature() != note.signature {
             return Err(DropReason::BindingMac);
@@ -118,9 +122,15 @@ pub fn reassemble<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result<(),
     if more {
         return Ok(());
     }
-    let completed = complete(tables, note, datagram, sender, end);
+    if let Err(reason) = complete(tables, note, datagram, sender, end) {
+        // What has passed waits at its receiver, and another datagram's last could complete it.
+        if let Some(progress) = datagram.progress(&note.fragment) {
+            datagram.spoil(progress);
+        }
+        return Err(reason);
+    }
     tables.forget_datagram(&note.fragment);
-    completed
+    Ok(())
 }
 
 /// Keeps the key of the flow that a datagram belongs to.
@@ -155,7 +165,7 @@ fn next<T: Tables + ?Sized>(
     let Piece { offset, more, next, .. } = note.piece;
     let (expected, whole) = (progress.next(), datagram.end());
     let ends_wrong = if more { end >= whole } else { end != whole };
-    if datagram.is_late(now, 0)
+    if datagram.is_late(now, 0, tables.reassembly())
         || expected != Some(offset)
         || next != datagram.next()
         || whole != 0 && ends_wrong

@@ -281,6 +281,33 @@ fn a_fragmented_segment_moves_its_connection_on() {
 }
 
 #[test]
+fn no_other_connection_completes_a_segment_whose_last_fragment_was_refused() {
+    let world = world();
+    let from_ct = || ct() / ipv4(CT4, PACS4);
+    let acknowledged = |port: u16| tcp(port, 104).ack().seq(101).ack_number(301);
+    for port in [40000, 40001] {
+        let answer = tcp(104, port).syn().ack().seq(300).ack_number(101).window(60000);
+        world.sequence([
+            ("opened out 0", inside(from_ct() / tcp(port, 104).syn().seq(100))),
+            ("established out 120", outside(hospital() / ipv4(PACS4, CT4) / answer)),
+            ("established out 0", inside(from_ct() / acknowledged(port))),
+        ]);
+    }
+    // A reset ends its connection, which has come no further then.
+    let reset = from_ct() / tcp(40000, 104).rst().seq(101) / payload([7; 2300]);
+    let [first, second, last] = pieces(&reset, 1);
+    let [another, next, end] = pieces(&(from_ct() / acknowledged(40001) / payload([9; 2300])), 1);
+    world.sequence([
+        ("established out 0", first),
+        ("established out 0", second),
+        ("tcp_state", last),
+        ("fragment", another),
+        ("fragment", next),
+        ("fragment", end),
+    ]);
+}
+
+#[test]
 fn a_hop_by_hop_header_before_every_fragment_must_be_named() {
     let both = |keys: &str| World::under(&with(keys, keys), &Sizes::default());
     let asked = ct() / ipv6(CT6, PACS6) / udp(123, 123) / payload([7; 2300]);
