@@ -23,6 +23,7 @@ pub(crate) struct Packet {
 
 impl Packet {
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "one page holds the frame")]
     pub(crate) fn new(context: &XdpContext) -> Self {
         let mut packet = Self { context: context.ctx, length: 0 };
         let (start, end) = packet.bounds();
