@@ -104,8 +104,12 @@ impl Oracle {
             .is_some_and(|party| (self.port(&party), self.vlan(&party)) == (Some(port), Some(vlan)))
     }
 
+    /// Whether its kernel has that address, though the policy may say that a node has.
     fn is_own(&self, address: IpAddr) -> bool {
-        self.own(address).is_some()
+        match &self.mode {
+            Mode::Router(surroundings) => surroundings.own.contains(&address),
+            Mode::Bridge => false,
+        }
     }
 
     /// The gateway, if it has that address.
