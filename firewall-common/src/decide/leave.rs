@@ -4,7 +4,9 @@
 //! a container, or a process on the gateway.
 
 use super::related::quoted_flow;
-use super::{Course, Exit, Note, PassReason, Passage, Question, find, moment, name, packet};
+use super::{
+    Course, Exit, Note, PassReason, Passage, Question, find, moment, name, packet, unheard,
+};
 use crate::abi::Stop;
 use crate::flow::{Flow, Sender, Signature, other};
 use crate::parse::{self, Network, Part, Transport, ethertype};
@@ -171,14 +173,15 @@ fn live<T: Tables + ?Sized>(
     let current = flow.generation() == note.moment.generation
         && (note.moment.stop == Stop::None || state.is_essential())
         && !flow.is_unleased(note.moment.now);
-    if !current {
-        // While it waited for its neighbour something has changed; the kernel has rewritten its
-        // MACs, the flow knows those it came with.
-        note.signature = near;
-        note.sender = sender;
-        tables.consult(note, Question::flow(state.initiator()))?;
+    if current {
+        return Ok(towards(far));
     }
-    Ok(towards(far))
+    // While it waited for its neighbour something has changed; the kernel has rewritten its MACs, the
+    // flow knows those it came with. Its receiver may live elsewhere now.
+    note.signature = near;
+    note.sender = sender;
+    tables.consult(note, Question::flow(state.initiator()))?;
+    Ok(towards(unheard(&note.destination)))
 }
 
 const fn towards(far: Signature) -> Passage {
@@ -219,13 +222,13 @@ where
     let Some((flow, _)) = find(tables, note) else {
         return Err(DropReason::NoRule);
     };
-    let (near, far) = (flow.side(sender), flow.side(other(sender)));
+    let near = flow.side(sender);
     if flow.is_expired(note.moment.now) || near.port() != from {
         return Err(DropReason::NoRule);
     }
     note.signature = near;
     tables.consult(note, Question::flow(flow.state().initiator()))?;
-    note.passage = towards(far);
+    note.passage = towards(unheard(&note.destination));
     if part == Part::First {
         tables.track(note)?;
     }

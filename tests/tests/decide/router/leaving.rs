@@ -288,6 +288,20 @@ fn what_has_changed_while_a_packet_waited_for_its_neighbour_counts() {
 }
 
 #[test]
+fn what_waited_leaves_where_its_receiver_lives_by_now() {
+    let mut world = World::new();
+    world.route([MONITOR4], Route::Unresolved);
+    let alarm = || ipv4(CT4, MONITOR4) / udp(40000, 5000);
+    let waiting = |tag| forwarded(0, 0, tag, eth(TRUNK, MONITOR) / alarm());
+    world.sequence([
+        ("opened gateway", trunk(ct() / alarm())),
+        ("kernel trunk.130 kept", waiting(130)),
+    ]);
+    world.reload(&POLICY.replace("vlan = 130", "vlan = 131"));
+    world.sequence([("egress", waiting(130)), ("kernel trunk.131 kept", waiting(131))]);
+}
+
+#[test]
 fn a_stop_holds_for_what_the_gateway_says_itself() {
     let world = World::new();
     let time = || own(1, 0, to_hospital() / ipv4(HOSPITAL_GATE4, PACS4) / udp(123, 123));
