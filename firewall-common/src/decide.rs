@@ -226,8 +226,9 @@ fn proceed<T: Tables + ?Sized>(
 ) -> Result<Passage, DropReason> {
     let state = flow.state();
     let from_initiator = state.initiator() == sender;
-    let advance = flow.follow(state, sender, segment, &note.segment)?;
+    // What has no way out moves no window.
     let (reason, exit) = exit(tables, note, flow, sender)?;
+    let advance = flow.follow(state, sender, segment, &note.segment)?;
     let advance = match (advance, reason) {
         // The kernel still has to send it, and the guard to know why.
         (Advance::End, PassReason::Kernel) => Advance::Keep(state.ended()),

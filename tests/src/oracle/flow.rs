@@ -184,10 +184,11 @@ impl Oracle {
             (talk, _) => (talk, !from_opener),
         };
         let has_room = !answers || flow.is_established || !is_full;
-        let Some(exit) = exit.filter(|_| has_room) else {
+        let Some(exit) = exit else { return Judgement::Drops };
+        if !has_room {
             flow.talk = flow.talk.refused(talk);
             return Judgement::Drops;
-        };
+        }
         flow.talk = talk;
         flow.is_established |= answers;
         flow.over = self.now + flow.patience();

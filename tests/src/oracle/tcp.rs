@@ -213,13 +213,9 @@ impl Connection {
         self.other_syn == Some(kept(acknowledged.wrapping_sub(1)))
     }
 
-    /// There was no room for it, or no way: it stays where it was, but what was sent was sent. The
-    /// opener may also reset where the window of an answer ends that had no way back; harmless, and
-    /// not promised: the program keeps the place of a challenge there.
+    /// There was no room for it: it stays where it was, but what was sent was sent.
     pub(super) fn refused(self, next: Self) -> Self {
-        let is_answer = self.stage == Stage::Asked && next.stage == Stage::Answered;
-        let challenged = if is_answer { Some(next.ends[RESPONDER].limit) } else { next.challenged };
-        Self { ends: next.ends, challenged, ..self }
+        Self { ends: next.ends, ..self }
     }
 
     /// It was reset; what is still on its way is that of a closed one, the reset itself included.
