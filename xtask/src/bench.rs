@@ -53,6 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("the benchmarks load programs and create network namespaces, which needs root");
     }
     setup::run()?;
+    let xdp_filter = setup::xdp_filter()?;
     ebpf::build()?;
     process::run(process::cargo().args([
         "build",
@@ -64,6 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     bench
         .args(["bench", "--quiet", "--package=firewall-tests", "--bench=gateway", "--"])
         .env("CORDON_BIN_DIR", workspace::target().join("release"))
+        .env("XDP_FILTER_DIR", xdp_filter)
         .env("PATH", setup::path()?);
     if *quick {
         bench.arg("--quick");

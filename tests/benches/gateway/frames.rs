@@ -1,6 +1,8 @@
 //! The frames: 64 bytes in memory, UDP, from the near host to the far one.
 
-use firewall_tests::packet::{Mac, Packet, eth, ipv4, ipv6, payload, tcp, udp, vlan};
+use firewall_tests::packet::{
+    Arp, Mac, Packet, arp_request, eth, ipv4, ipv6, payload, tcp, udp, vlan,
+};
 
 /// How long every generated frame is, in bytes.
 pub(crate) const FRAME: usize = 64;
@@ -164,6 +166,51 @@ pub(crate) fn foreign(ends: Ends, side: Side) -> Frame {
     let mut frame = unknown_source(ends, side);
     frame.bytes[12..14].copy_from_slice(&[0x88, 0xcc]);
     frame
+}
+
+/// From a node's address, and not from its MAC.
+pub(crate) fn spoofed(ends: Ends) -> Frame {
+    let packet = eth(FORGED, ends.near_sees) / ipv4(NEAR_V4, FAR_V4);
+    single(packet / udp(FIRST_PORT, 9) / payload([0; FRAME - 42]))
+}
+
+const FORGED: Mac = Mac::local(0xbad);
+
+/// The first fragment of a datagram.
+pub(crate) fn fragment(ends: Ends) -> Frame {
+    let packet = eth(ends.near, ends.near_sees) / ipv4(NEAR_V4, FAR_V4).more_fragments();
+    single(packet / udp(FIRST_PORT, SERVICE) / payload([0; FRAME - 42]))
+}
+
+/// An IPv4 header that promises more than there is.
+pub(crate) fn overlong(ends: Ends) -> Frame {
+    let packet = eth(ends.near, ends.near_sees) / ipv4(NEAR_V4, FAR_V4).total_length(100);
+    single(packet / udp(FIRST_PORT, SERVICE) / payload([0; FRAME - 42]))
+}
+
+/// A segment of a connection that nobody has opened.
+pub(crate) fn stray_segment(ends: Ends) -> Frame {
+    let header = tcp(FIRST_PORT + 1, SERVICE).seq(FIRST_SEQUENCE).ack().ack_number(1);
+    let packet = eth(ends.near, ends.near_sees) / ipv4(NEAR_V4, FAR_V4);
+    single(packet / header / payload([0; FRAME - 54]))
+}
+
+/// Who has the far host's address?
+pub(crate) fn arp(ends: Ends) -> Frame {
+    question(ends, arp_request(ends.near, NEAR_V4, FAR_V4))
+}
+
+/// The same in another's name.
+pub(crate) fn arp_spoofed(ends: Ends) -> Frame {
+    question(ends, arp_request(FORGED, NEAR_V4, FAR_V4))
+}
+
+fn question(ends: Ends, arp: Arp) -> Frame {
+    single((eth(ends.near, Mac::BROADCAST) / arp).padded_to(FRAME))
+}
+
+fn single(packet: Packet) -> Frame {
+    Frame { bytes: bytes(&packet), varied: None }
 }
 
 /// From one of the sources, the near side's first.

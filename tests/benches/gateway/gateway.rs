@@ -14,7 +14,7 @@ use firewall_tests::lab::{Lab, Process};
 use firewall_tests::packet::Mac;
 use serde_json::Value;
 
-use crate::frames::{self, Ends, Family};
+use crate::frames::{self, Ends, Family, Side};
 use crate::kernel::{self, MapKind};
 use crate::traffic;
 
@@ -238,9 +238,13 @@ impl Cordon {
         sys::open_pin(&maps.expect("a directory of maps").join(name)).unwrap()
     }
 
-    /// The program that guards the inner port.
-    pub(crate) fn program(&self) -> OwnedFd {
-        let link = sys::open_pin(&self.lab.bpffs().join("cordon/links/inside")).unwrap();
+    /// The program that guards the port of that side.
+    pub(crate) fn program(&self, side: Side) -> OwnedFd {
+        let port = match side {
+            Side::Near => "inside",
+            Side::Far => "outside",
+        };
+        let link = sys::open_pin(&self.lab.bpffs().join("cordon/links").join(port)).unwrap();
         kernel::program(sys::link_info(link.as_fd()).unwrap().program)
     }
 }
@@ -331,7 +335,7 @@ fn small_policy(plain: Ends, tagged: Ends) -> String {
     policy += &node("host-far", &[frames::FAR_V4, frames::FAR_V6], plain.far);
     policy += &node("host-near-tagged", &[frames::NEAR_TAGGED], tagged.near);
     policy += &node("host-far-tagged", &[frames::FAR_TAGGED], tagged.far);
-    policy += "[application.telemetry]\nudp = [\"4000-4100\"]\ntcp = [\"4000\"]\n";
+    policy += "[application.telemetry]\nudp = [\"4000-4400\"]\ntcp = [\"4000\"]\n";
     for suffix in ["", "-tagged"] {
         policy += &format!(
             "[[allow]]\nname = \"telemetry{suffix}\"\nfrom = [\"host-near{suffix}\"]\n\

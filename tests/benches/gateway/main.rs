@@ -17,6 +17,7 @@ mod part;
 mod report;
 mod statistics;
 mod traffic;
+mod xdp_filter;
 
 use std::path::PathBuf;
 

@@ -1,0 +1,97 @@
+//! One kind of frame, and the programs that get it in turns.
+
+use std::os::fd::OwnedFd;
+
+use crate::frames::{self, Frame};
+use crate::kernel::{self, MapKind};
+use crate::statistics::Samples;
+use crate::traffic;
+
+/// See the [module](self).
+pub(crate) struct Case {
+    pub(crate) what: &'static str,
+    /// What the daemon counts it as.
+    pub(crate) counted: &'static str,
+    pub(crate) frame: Frame,
+    pub(crate) ours: Runner,
+    pub(crate) empty: Runner,
+    pub(crate) filter: Option<Runner>,
+    pub(crate) repeat: u32,
+    /// Another service every round, so that every flow is new again.
+    pub(crate) renewed: bool,
+    /// At most how many times xdp-filter's time.
+    pub(crate) target: Option<f64>,
+}
+
+/// A program, what it says of the frame, and the nanoseconds it took.
+pub(crate) struct Runner {
+    program: OwnedFd,
+    returns: u32,
+    /// An array of programs forgets them when nobody outside holds it any more.
+    _array: Option<OwnedFd>,
+    pub(crate) times: Samples,
+}
+
+impl Case {
+    /// Every program once, in another order than the last time.
+    pub(crate) fn round(&mut self, number: u16) {
+        let mut bytes = self.frame.bytes;
+        if self.renewed {
+            Self::renew(&mut bytes, number);
+        }
+        let mut runners = vec![&mut self.ours, &mut self.empty];
+        runners.extend(&mut self.filter);
+        if !number.is_multiple_of(2) {
+            runners.reverse();
+        }
+        for runner in runners {
+            runner.run(self.what, &bytes, self.repeat);
+        }
+    }
+
+    /// Turns to another service.
+    pub(crate) fn renew(frame: &mut [u8], number: u16) {
+        frame[36..38].copy_from_slice(&(frames::SERVICE + 1 + number).to_be_bytes());
+    }
+
+    /// The same programs, which find another source port in every frame.
+    pub(crate) fn stepping(self, port_at: i16, flows: u16) -> Self {
+        let step = |runner: Runner| runner.stepping(port_at, flows);
+        let [ours, empty] = [self.ours, self.empty].map(step);
+        Self { ours, empty, filter: self.filter.map(step), ..self }
+    }
+
+    /// Our time without the empty program's.
+    pub(crate) fn net(&self) -> Samples {
+        self.ours.less(&self.empty)
+    }
+
+    /// xdp-filter's time without the empty program's.
+    pub(crate) fn filter_net(&self) -> Option<Samples> {
+        self.filter.as_ref().map(|filter| filter.less(&self.empty))
+    }
+}
+
+impl Runner {
+    pub(crate) fn new(program: OwnedFd, returns: u32) -> Self {
+        Self { program, returns, _array: None, times: Samples::default() }
+    }
+
+    fn stepping(self, port_at: i16, flows: u16) -> Self {
+        let counter = kernel::map(MapKind::PerCpuArray, 8, 1);
+        let programs = kernel::map(MapKind::Programs, 4, 1);
+        kernel::set_program(&programs, 0, &self.program);
+        let step = traffic::stepping(&counter, &programs, port_at, i32::from(flows - 1));
+        Self { program: kernel::load(&step), _array: Some(programs), ..self }
+    }
+
+    pub(crate) fn run(&mut self, what: &str, frame: &[u8], repeat: u32) {
+        let (took, returned) = kernel::run(&self.program, frame, repeat);
+        assert_eq!(returned, self.returns, "{what}");
+        self.times.push(took.as_secs_f64() * 1e9);
+    }
+
+    fn less(&self, empty: &Self) -> Samples {
+        self.times.paired(&empty.times, |own, empty| own - empty)
+    }
+}
