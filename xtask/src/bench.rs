@@ -24,12 +24,18 @@ pub(crate) struct Options {
 enum Part {
     /// Frames a second through the gateway, against a bare redirect and against nftables
     Forward,
-    /// Nanoseconds that the program itself takes, by kind of frame
+    /// Nanoseconds that the program itself takes, by kind of frame, against xdp-filter
     Program,
+    /// How that grows with nodes, rules and active flows
+    Scale,
     /// From the start of `cordon stop-all` to the last frame, under full load
     Stop,
-    /// From `cordon reload` to the new policy in force, and the memory of flows and nodes
+    /// From `cordon reload` to the new policy in force
     Activate,
+    /// Established flows lost in a flood of new ones
+    Flood,
+    /// Bytes of kernel memory a flow, a node and a rule
+    Memory,
     /// Whether every frame of a mixed flood on all CPUs is counted exactly once
     Ledger,
 }
@@ -39,8 +45,11 @@ impl Part {
         match self {
             Self::Forward => "forward",
             Self::Program => "program",
+            Self::Scale => "scale",
             Self::Stop => "stop",
             Self::Activate => "activate",
+            Self::Flood => "flood",
+            Self::Memory => "memory",
             Self::Ledger => "ledger",
         }
     }

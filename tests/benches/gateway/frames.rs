@@ -53,6 +53,8 @@ pub(crate) struct Varied {
     pub(crate) port_at: i16,
     /// Two bytes of payload that count down.
     pub(crate) balanced_at: Option<i16>,
+    /// How many services take turns after that, a power of two, from the one after [`SERVICE`] on.
+    pub(crate) services: Option<u16>,
 }
 
 /// One conversation's both directions.
@@ -71,9 +73,15 @@ pub(crate) fn request(ends: Ends, family: Family, flows: u16) -> Frame {
     let balanced = matches!(family, Family::V6);
     // IPv4 needs no checksum and carries none, so that conntrack has nothing to verify that a
     // card would have verified; IPv6 needs one.
-    let varied =
-        Varied { flows, first: FIRST_PORT, port_at, balanced_at: balanced.then_some(port_at + 8) };
+    let balanced_at = balanced.then_some(port_at + 8);
+    let varied = Varied { flows, first: FIRST_PORT, port_at, balanced_at, services: None };
     Frame { bytes: bytes(&conversation(ends, family, 0, true)), varied: Some(varied) }
+}
+
+/// Every frame another flow, eight millions of them.
+pub(crate) fn opening(ends: Ends) -> Frame {
+    let Frame { bytes, varied } = request(ends, Family::V4, 1 << 15);
+    Frame { bytes, varied: varied.map(|varied| Varied { services: Some(1 << 8), ..varied }) }
 }
 
 /// Where the source port lies.

@@ -1,11 +1,12 @@
-//! Three gateways that do the same job in the same surroundings.
+//! Gateways that do the same job in the same surroundings.
+
+mod peer;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,9 @@ use firewall_tests::packet::Mac;
 use serde_json::Value;
 
 use crate::frames::{self, Ends, Family, Side};
-use crate::kernel::{self, MapKind};
-use crate::traffic;
+use crate::kernel;
+
+pub(crate) use self::peer::{Bare, Nftables, Rules};
 
 /// Two hosts and what stands between them.
 pub(crate) trait Gateway {
@@ -45,80 +47,6 @@ fn bridged(lab: &Lab, family: Family) -> Ends {
         far.0[3] = 7;
     }
     Ends { near, near_sees: far, far, far_sees: near }
-}
-
-/// An XDP program that redirects every frame.
-pub(crate) struct Bare {
-    lab: Lab,
-    _links: Vec<OwnedFd>,
-}
-
-impl Bare {
-    pub(crate) fn new() -> Self {
-        let lab = Lab::new();
-        let mut links = Vec::new();
-        for (from, to) in [(lab.inside(), lab.outside()), (lab.outside(), lab.inside())] {
-            let devices = kernel::map(MapKind::Devices, 4, 1);
-            lab.gateway().run(|| kernel::set_element(&devices, 0, [to.index()]));
-            let program = kernel::load(&traffic::bare_redirect(&devices));
-            let from = from.index();
-            links.push(lab.gateway().run(|| kernel::attach(&program, from)));
-        }
-        Self { lab, _links: links }
-    }
-}
-
-impl Gateway for Bare {
-    fn lab(&self) -> &Lab {
-        &self.lab
-    }
-
-    fn ends(&self, family: Family) -> Ends {
-        bridged(&self.lab, family)
-    }
-}
-
-/// The kernel forwards what nftables accepts.
-pub(crate) struct Nftables {
-    lab: Lab,
-}
-
-const RULES: &str = "\
-table inet bench {
-    chain forward {
-        type filter hook forward priority filter; policy drop;
-        ct state established accept
-        ip saddr 10.1.0.10 ip daddr 10.2.0.20 udp dport 4000-4100 ct state new accept
-        ip6 saddr fd00:1::10 ip6 daddr fd00:2::20 udp dport 4000-4100 ct state new accept
-    }
-}
-";
-
-impl Nftables {
-    pub(crate) fn new() -> Self {
-        let lab = Lab::new();
-        address(&lab);
-        lab.gateway().run(|| {
-            for setting in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
-                fs::write(Path::new("/proc/sys/net").join(setting), "1").unwrap();
-            }
-        });
-        let mut nft = lab.gateway().command("nft");
-        let mut nft = nft.args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-        nft.stdin.take().unwrap().write_all(RULES.as_bytes()).unwrap();
-        assert!(nft.wait().unwrap().success(), "nft refuses the rules");
-        Self { lab }
-    }
-}
-
-impl Gateway for Nftables {
-    fn lab(&self) -> &Lab {
-        &self.lab
-    }
-
-    fn ends(&self, family: Family) -> Ends {
-        routed(&self.lab, family)
-    }
 }
 
 /// Gives a router its addresses, and lets it know its neighbours.
@@ -156,6 +84,14 @@ pub(crate) enum Mode {
     Router,
 }
 
+/// What the maps hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) nodes: u32,
+    pub(crate) rules: u32,
+    pub(crate) flows: u32,
+}
+
 /// The real daemon.
 pub(crate) struct Cordon {
     process: Option<Process>,
@@ -177,20 +113,32 @@ impl Cordon {
             address(&lab);
         }
         let policy = small_policy(bridged(&lab, Family::V4), bridged(&lab, Family::Tagged));
-        Self::start_with(lab, &policy, mode)
+        Self::start_with(lab, &policy, mode, None)
+    }
+
+    /// A bridge with the small policy and so much room.
+    pub(crate) fn small(room: Room) -> Self {
+        let lab = Lab::new();
+        let policy = small_policy(bridged(&lab, Family::V4), bridged(&lab, Family::Tagged));
+        Self::with_room(lab, &policy, room)
     }
 
     pub(crate) fn with_policy(lab: Lab, policy: &str) -> Self {
-        Self::start_with(lab, policy, Mode::Bridge)
+        Self::start_with(lab, policy, Mode::Bridge, None)
     }
 
-    fn start_with(lab: Lab, policy: &str, mode: Mode) -> Self {
+    /// A bridge with that policy and so much room.
+    pub(crate) fn with_room(lab: Lab, policy: &str, room: Room) -> Self {
+        Self::start_with(lab, policy, Mode::Bridge, Some(room))
+    }
+
+    fn start_with(lab: Lab, policy: &str, mode: Mode, room: Option<Room>) -> Self {
         let directory = lab.directory();
         for name in ["state", "policies"] {
             fs::create_dir(directory.join(name)).unwrap();
         }
         fs::write(directory.join("policies/bench.toml"), policy).unwrap();
-        fs::write(directory.join("cordon.toml"), configuration(&lab, mode)).unwrap();
+        fs::write(directory.join("cordon.toml"), configuration(&lab, mode, room)).unwrap();
         let mut cordon = Self { process: None, starts: 0, mode, lab };
         cordon.start();
         cordon
@@ -284,8 +232,11 @@ pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-fn configuration(lab: &Lab, mode: Mode) -> String {
+fn configuration(lab: &Lab, mode: Mode, room: Option<Room>) -> String {
     let directory = lab.directory().display();
+    let capacity = room.map_or_else(String::new, |Room { nodes, rules, flows }| {
+        format!("[capacity]\nnodes = {nodes}\nrules = {rules}\nflows = {flows}\n")
+    });
     let mode = match mode {
         Mode::Bridge => "mode = \"bridge\"\npairs = [[\"inside\", \"outside\"]]",
         Mode::Router => "mode = \"router\"",
@@ -302,7 +253,7 @@ listen = "127.0.0.1:9618"
 directory = "{directory}/policies"
 [bpf]
 directory = "{bpf}/cordon"
-[gateway]
+{capacity}[gateway]
 {mode}
 [port.inside]
 interface = "inside"

@@ -4,6 +4,7 @@ mod activate;
 mod forward;
 mod ledger;
 mod program;
+mod scale;
 mod stop;
 
 use crate::Effort;
@@ -12,9 +13,10 @@ use crate::report::Report;
 type Measure = fn(Effort, &mut Report);
 
 /// Every part, in the order of the table.
-pub(crate) const PARTS: [(&str, Measure); 5] = [
+pub(crate) const PARTS: [(&str, Measure); 6] = [
     ("forward", forward::measure),
     ("program", program::measure),
+    ("scale", scale::measure),
     ("stop", stop::measure),
     ("activate", activate::measure),
     ("ledger", ledger::measure),

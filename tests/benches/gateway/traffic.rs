@@ -100,6 +100,12 @@ fn write(code: &mut Assembler, frame: &Frame, turns: i32) {
     code.copy(R8, R6).shift_right(R8, turns).and(R8, i32::from(varied.flows - 1));
     code.copy(R2, R8).add(R2, varied.first.into()).big_endian(R2);
     code.store(Width::Half, R7, varied.port_at, R2);
+    if let Some(services) = varied.services {
+        let bits = turns + varied.flows.trailing_zeros().cast_signed();
+        code.copy(R2, R6).shift_right(R2, bits).and(R2, i32::from(services - 1));
+        code.add(R2, i32::from(crate::frames::SERVICE + 1)).big_endian(R2);
+        code.store(Width::Half, R7, varied.port_at + 2, R2);
+    }
     if let Some(at) = varied.balanced_at {
         // What the port gains, the payload loses: the checksum stays right.
         code.set(R2, varied.first.into()).subtract(R2, R8).big_endian(R2);
@@ -193,17 +199,47 @@ pub(crate) fn empty() -> Vec<u64> {
     code.finish()
 }
 
-/// A program that counts through the source ports of the frame at `port_at` and then becomes the
-/// program in `programs`.
-pub(crate) fn stepping(counter: &OwnedFd, programs: &OwnedFd, port_at: i16, mask: i32) -> Vec<u64> {
+/// Where the number of a flow lies in an IPv4 frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Steps {
+    /// How many flows; a power of two.
+    pub(crate) flows: u32,
+    pub(crate) port_at: i16,
+    /// The lowest bits lie in an address instead.
+    pub(crate) address: Option<AddressStep>,
+}
+
+/// The lower half of an IPv4 address, and what keeps the header's checksum right.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AddressStep {
+    pub(crate) at: i16,
+    pub(crate) first: u16,
+    pub(crate) bits: i32,
+    /// The identification of the first frame; it counts down.
+    pub(crate) identification: u16,
+}
+
+/// Where an IPv4 frame without a tag has its identification.
+const IDENTIFICATION_AT: i16 = 14 + 4;
+
+/// A program that counts through the flows and then becomes the program in `programs`.
+pub(crate) fn stepping(counter: &OwnedFd, programs: &OwnedFd, steps: Steps) -> Vec<u64> {
     let mut code = Assembler::default();
     code.copy(R6, R1);
     let short = packet(&mut code, R7);
     let missing = element(&mut code, counter);
     code.load(Width::Double, R8, R0, 0).copy(R2, R8).add(R2, 1);
     code.store(Width::Double, R0, 0, R2);
-    code.and(R8, mask).add(R8, crate::frames::FIRST_PORT.into()).big_endian(R8);
-    code.store(Width::Half, R7, port_at, R8);
+    code.and(R8, i32::try_from(steps.flows - 1).unwrap());
+    if let Some(AddressStep { at, first, bits, identification }) = steps.address {
+        code.copy(R3, R8).and(R3, (1 << bits) - 1).shift_right(R8, bits);
+        // What the address gains, the identification loses.
+        code.set(R2, identification.into()).subtract(R2, R3).big_endian(R2);
+        code.store(Width::Half, R7, IDENTIFICATION_AT, R2);
+        code.add(R3, first.into()).big_endian(R3).store(Width::Half, R7, at, R3);
+    }
+    code.add(R8, crate::frames::FIRST_PORT.into()).big_endian(R8);
+    code.store(Width::Half, R7, steps.port_at, R8);
     code.copy(R1, R6).map(R2, programs).set(R3, 0).call(Helper::TailCall);
     code.land(short);
     code.land(missing);

@@ -1,8 +1,8 @@
 //! What the program itself takes, frame by frame, on one CPU and without a network around it; beside
 //! xdp-filter, which keeps no state and knows no nodes.
 
-mod case;
-mod cases;
+pub(super) mod case;
+pub(super) mod cases;
 mod telling;
 
 use serde_json::json;

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use crate::frames::{self, Frame};
 use crate::kernel::{self, MapKind};
 use crate::statistics::Samples;
-use crate::traffic;
+use crate::traffic::{self, Steps};
 
 /// See the [module](self).
 pub(crate) struct Case {
@@ -54,9 +54,9 @@ impl Case {
         frame[36..38].copy_from_slice(&(frames::SERVICE + 1 + number).to_be_bytes());
     }
 
-    /// The same programs, which find another source port in every frame.
-    pub(crate) fn stepping(self, port_at: i16, flows: u16) -> Self {
-        let step = |runner: Runner| runner.stepping(port_at, flows);
+    /// The same programs, which find another flow in every frame.
+    pub(crate) fn stepping(self, steps: Steps) -> Self {
+        let step = |runner: Runner| runner.stepping(steps);
         let [ours, empty] = [self.ours, self.empty].map(step);
         Self { ours, empty, filter: self.filter.map(step), ..self }
     }
@@ -77,11 +77,11 @@ impl Runner {
         Self { program, returns, _array: None, times: Samples::default() }
     }
 
-    fn stepping(self, port_at: i16, flows: u16) -> Self {
+    pub(crate) fn stepping(self, steps: Steps) -> Self {
         let counter = kernel::map(MapKind::PerCpuArray, 8, 1);
         let programs = kernel::map(MapKind::Programs, 4, 1);
         kernel::set_program(&programs, 0, &self.program);
-        let step = traffic::stepping(&counter, &programs, port_at, i32::from(flows - 1));
+        let step = traffic::stepping(&counter, &programs, steps);
         Self { program: kernel::load(&step), _array: Some(programs), ..self }
     }
 

@@ -5,15 +5,15 @@ use crate::gateway::{Cordon, Gateway};
 use crate::kernel;
 use crate::part::ledger::Ledger;
 use crate::statistics::Samples;
-use crate::traffic;
+use crate::traffic::{self, Steps};
 use crate::xdp_filter::{self, Allows};
 
 use super::MANY;
 use super::case::{Case, Runner};
 
-const XDP_DROP: u32 = 1;
-pub(super) const XDP_PASS: u32 = 2;
-const XDP_REDIRECT: u32 = 4;
+pub(crate) const XDP_DROP: u32 = 1;
+pub(crate) const XDP_PASS: u32 = 2;
+pub(crate) const XDP_REDIRECT: u32 = 4;
 
 /// New flows in one round: a port each, within the half-open table.
 const NEW: u16 = 16384;
@@ -25,7 +25,11 @@ pub(super) fn all(cordon: &Cordon, repeat: u32) -> Vec<Case> {
     let ends: Ends = cordon.ends(Family::V4);
     let make = Maker { cordon, repeat };
     let request = |family| frames::request(cordon.ends(family), family, 1);
-    let port_at = frames::port_at(Family::V4);
+    let steps = |flows: u16| Steps {
+        flows: flows.into(),
+        port_at: frames::port_at(Family::V4),
+        address: None,
+    };
     let passes = |what, frame| make.case(what, "established", frame, Side::Near);
     let refused = |what, counted, frame| make.case(what, counted, frame, Side::Near);
     let light = |case: Case| Case { target: Some(0.65), ..case };
@@ -41,14 +45,14 @@ pub(super) fn all(cordon: &Cordon, repeat: u32) -> Vec<Case> {
             frames::established(ends, Family::V4, Side::Far),
             Side::Far,
         ),
-        passes("established IPv4, 1024 flows in turn", request(Family::V4)).stepping(port_at, MANY),
+        passes("established IPv4, 1024 flows in turn", request(Family::V4)).stepping(steps(MANY)),
         Case {
             filter: None,
             renewed: true,
             repeat: NEW.into(),
             ..make.case("first frame of a flow", "opened", request(Family::V4), Side::Near)
         }
-        .stepping(port_at, NEW),
+        .stepping(steps(NEW)),
         Case { filter: None, ..refused("ARP request, allowed", "arp", frames::arp(ends)) },
         no_dearer(refused(
             "unknown source",
@@ -94,17 +98,18 @@ impl Maker<'_> {
     }
 }
 
-/// Every kind of frame is counted as what it stands for.
-pub(super) fn check(cordon: &Cordon, cases: &mut [Case]) {
+/// Every frame of a run is counted as what it stands for.
+pub(crate) fn check<'a>(cordon: &Cordon, cases: impl IntoIterator<Item = &'a mut Case>) {
     for case in cases {
         let before = Ledger::read(cordon);
         let mut frame = case.frame.bytes;
         if case.renewed {
             Case::renew(&mut frame, UNUSED);
         }
-        case.ours.run(case.what, &frame, 1);
+        case.ours.run(case.what, &frame, case.repeat);
         case.ours.times = Samples::default();
         let counted = Ledger::read(cordon).of(case.counted) - before.of(case.counted);
-        assert_eq!(counted, 1, "{} is counted as {}", case.what, case.counted);
+        let all = u64::from(case.repeat);
+        assert_eq!(counted, all, "{} is counted as {}", case.what, case.counted);
     }
 }
