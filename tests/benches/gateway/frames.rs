@@ -31,6 +31,17 @@ pub(crate) enum Family {
     Tagged,
 }
 
+impl Family {
+    /// As people say it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+            Self::Tagged => "IPv4 in a VLAN",
+        }
+    }
+}
+
 /// Who sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {

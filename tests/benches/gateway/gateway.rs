@@ -180,10 +180,22 @@ impl Cordon {
 
     /// The pinned map of that name.
     pub(crate) fn map(&self, name: &str) -> OwnedFd {
+        sys::open_pin(&self.maps().join(name)).unwrap()
+    }
+
+    /// Every pinned map, by its name.
+    pub(crate) fn all_maps(&self) -> Vec<(String, OwnedFd)> {
+        let entries = fs::read_dir(self.maps()).unwrap().map(|entry| entry.unwrap());
+        let name = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+        entries.map(|entry| (name(&entry), sys::open_pin(&entry.path()).unwrap())).collect()
+    }
+
+    /// Where the maps are pinned.
+    fn maps(&self) -> PathBuf {
         let bpf = self.lab.bpffs().join("cordon");
         let mut directories = fs::read_dir(&bpf).unwrap().map(|entry| entry.unwrap().path());
         let maps = directories.find(|path| path.to_string_lossy().contains("maps-"));
-        sys::open_pin(&maps.expect("a directory of maps").join(name)).unwrap()
+        maps.expect("a directory of maps")
     }
 
     /// The program that guards the port of that side.

@@ -17,11 +17,21 @@ const LINK_CREATE: u32 = 28;
 /// `BPF_XDP`.
 const ATTACH_XDP: u32 = 37;
 
+/// Bytes that the kernel charges for a map, its fixed part included (`memlock` in fdinfo).
+pub(crate) fn memory(map: &OwnedFd) -> u64 {
+    let path = format!("/proc/self/fdinfo/{}", map.as_raw_fd());
+    let text = fs::read_to_string(path).unwrap();
+    let mut lines = text.lines();
+    let bytes = lines.find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok());
+    bytes.expect("the kernel says how much memory a map takes")
+}
+
 /// The maps in use here (`enum bpf_map_type`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum MapKind {
     Programs = 3,
     PerCpuArray = 6,
+    LruHash = 9,
     Devices = 14,
 }
 
@@ -79,6 +89,13 @@ pub(crate) fn read_per_cpu<const WORDS: usize>(map: &OwnedFd) -> Vec<[u64; WORDS
     let read = unsafe { sys::map_lookup(map.as_fd(), &0_u32, &mut values) };
     read.unwrap_or_else(|error| panic!("per-CPU element: {error}"));
     values
+}
+
+/// Sets them.
+pub(crate) fn write_per_cpu<const WORDS: usize>(map: &OwnedFd, values: &[[u64; WORDS]]) {
+    // SAFETY: four bytes of key, and as many values as were read.
+    let set = unsafe { sys::map_update(map.as_fd(), &0_u32, values) };
+    set.unwrap_or_else(|error| panic!("per-CPU element: {error}"));
 }
 
 fn possible_cpus() -> usize {

@@ -1,8 +1,10 @@
 //! What is measured, one file each.
 
 mod activate;
+mod flood;
 mod forward;
 mod ledger;
+mod memory;
 mod program;
 mod scale;
 mod stop;
@@ -13,11 +15,13 @@ use crate::report::Report;
 type Measure = fn(Effort, &mut Report);
 
 /// Every part, in the order of the table.
-pub(crate) const PARTS: [(&str, Measure); 6] = [
+pub(crate) const PARTS: [(&str, Measure); 8] = [
     ("forward", forward::measure),
     ("program", program::measure),
     ("scale", scale::measure),
     ("stop", stop::measure),
     ("activate", activate::measure),
+    ("flood", flood::measure),
+    ("memory", memory::measure),
     ("ledger", ledger::measure),
 ];

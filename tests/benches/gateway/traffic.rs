@@ -2,14 +2,14 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use firewall_tests::lab::Link;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::assembler::{
-    Assembler, Condition, Helper, R0, R1, R2, R3, R4, R6, R7, R8, R10, Register, Width,
+    Assembler, Condition, Helper, R0, R1, R2, R3, R4, R6, R7, R8, R9, R10, Register, Width,
 };
 use crate::frames::{FRAME, Frame};
 use crate::kernel::{self, MapKind};
@@ -23,26 +23,45 @@ const XDP_TX: i32 = 3;
 #[derive(Debug)]
 pub(crate) struct Generator {
     program: OwnedFd,
+    /// [`Sent`] of every CPU.
+    counter: OwnedFd,
     link: Link,
     index: u32,
 }
 
+/// What a generator notes: how many frames it has made, and the `CLOCK_MONOTONIC` of the first and the
+/// last batch, in ns.
+type Sent = [u64; 3];
+
+/// The kernel makes live frames in batches of that many (`NAPI_POLL_WEIGHT`), and lets each batch be
+/// worked off before the next.
+const BATCH: u32 = 64;
+
 impl Generator {
     /// As many frames as a power of two.
     pub(crate) fn new(link: &Link, frames: &[Frame]) -> Self {
-        let counter = kernel::map(MapKind::PerCpuArray, 8, 1);
+        let counter = kernel::map(MapKind::PerCpuArray, 24, 1);
         let program = kernel::load(&generator(&counter, frames));
-        Self { program, link: link.clone(), index: link.index() }
+        Self { program, counter, link: link.clone(), index: link.index() }
     }
 
-    /// Sends that many frames from that CPU; how long it took until they were under way.
+    /// Sends that many frames, some batches of them, from that CPU; how long they took. What the
+    /// kernel takes to begin and to end does not count: 20 ms, an RCU grace period (measured).
     pub(crate) fn send(&self, cpu: usize, count: u32) -> Duration {
+        let mut sent: Vec<Sent> = kernel::read_per_cpu(&self.counter);
+        sent.iter_mut().for_each(|[_, first, last]| [*first, *last] = [0; 2]);
+        kernel::write_per_cpu(&self.counter, &sent);
+        let before = sent[cpu][0];
         self.link.namespace().run(|| {
             pin(cpu);
-            let begun = Instant::now();
             self.burst(count);
-            begun.elapsed()
-        })
+        });
+        let [after, first, last] = kernel::read_per_cpu(&self.counter)[cpu];
+        let batch = u64::from(BATCH);
+        let marked = (after - 1) / batch * batch - before.next_multiple_of(batch);
+        #[expect(clippy::cast_precision_loss, reason = "a few million frames")]
+        let marked = marked as f64;
+        Duration::from_nanos(last - first).mul_f64(f64::from(count) / marked)
     }
 
     /// Sends bursts of that many frames until told to end.
@@ -60,7 +79,18 @@ impl Generator {
     }
 }
 
-pub(crate) fn pin(cpu: usize) {
+/// Does that on one CPU, in a thread of its own: a daemon inherits the CPUs of the thread that starts
+/// it.
+pub(crate) fn on_cpu<T: Send>(cpu: usize, act: impl FnOnce() -> T + Send) -> T {
+    let work = || {
+        pin(cpu);
+        act()
+    };
+    let done = std::thread::scope(|scope| scope.spawn(work).join());
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn pin(cpu: usize) {
     let mut set = CpuSet::new();
     set.set(cpu).unwrap();
     sched_setaffinity(Pid::from_raw(0), &set).unwrap();
@@ -75,6 +105,7 @@ fn generator(counter: &OwnedFd, frames: &[Frame]) -> Vec<u64> {
     let missing = element(&mut code, counter);
     code.load(Width::Double, R6, R0, 0).copy(R2, R6).add(R2, 1);
     code.store(Width::Double, R0, 0, R2);
+    mark(&mut code);
     let mut written = Vec::new();
     for (turn, frame) in (0..).zip(frames) {
         code.copy(R2, R6).and(R2, (1 << turns) - 1);
@@ -89,6 +120,18 @@ fn generator(counter: &OwnedFd, frames: &[Frame]) -> Vec<u64> {
     code.land(missing);
     code.set(R0, XDP_DROP).exit();
     code.finish()
+}
+
+/// Notes the time of a batch in the [`Sent`] that r0 points to; r6 is the count.
+fn mark(code: &mut Assembler) {
+    code.copy(R9, R0).copy(R2, R6).and(R2, i32::try_from(BATCH - 1).unwrap());
+    let within = code.jump_if(R2, Condition::Unequal, 0);
+    code.call(Helper::KtimeGetNs).store(Width::Double, R9, 16, R0);
+    code.load(Width::Double, R2, R9, 8);
+    let later = code.jump_if(R2, Condition::Unequal, 0);
+    code.store(Width::Double, R9, 8, R0);
+    code.land(within);
+    code.land(later);
 }
 
 /// Writes a frame to where r7 points; r6 is the count.

@@ -120,7 +120,10 @@ fn find<'a, 'b>(cells: &'a [Cell<'b>], name: &str) -> &'a Cell<'b> {
 }
 
 fn tell(report: &mut Report, all: &[Contender], cells: &[Cell<'_>], family: Family, flows: u16) {
-    let load = format!("IP{family:?}, {flows} flows").to_lowercase().replace("ipv", "IPv");
+    let load = match flows {
+        1 => format!("{}, 1 flow", family.name()),
+        _ => format!("{}, {flows} flows", family.name()),
+    };
     for Contender { name, peer_of, target, .. } in all {
         let Some(peer) = cells.iter().find(|cell| cell.name == *name) else { continue };
         for ours in *peer_of {

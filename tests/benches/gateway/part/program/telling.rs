@@ -26,14 +26,8 @@ struct Bucket {
     frame: Frame,
 }
 
-/// In a thread of its own: daemons that are started later inherit the CPU of whoever starts them.
 pub(super) fn measure(effort: Effort, cordon: &Cordon, report: &mut Report) {
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            traffic::pin(0);
-            compare(effort, cordon, report);
-        });
-    });
+    traffic::on_cpu(0, || compare(effort, cordon, report));
 }
 
 fn compare(effort: Effort, cordon: &Cordon, report: &mut Report) {

@@ -76,15 +76,12 @@ impl Site {
         let mut requests = runner(Side::Near, policy::requests(self.size, flows));
         let mut replies = runner(Side::Far, policy::replies(self.size, flows));
         let batch = flows.min(BATCH);
-        // The counters of the flows are those of a CPU.
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                traffic::pin(0);
-                for _ in 0..flows / batch {
-                    requests.run("request", &policy::request(lab).bytes, batch);
-                    replies.run("reply", &policy::reply(lab).bytes, batch);
-                }
-            });
+        // Each CPU counts the flows for itself.
+        traffic::on_cpu(0, || {
+            for _ in 0..flows / batch {
+                requests.run("request", &policy::request(lab).bytes, batch);
+                replies.run("reply", &policy::reply(lab).bytes, batch);
+            }
         });
         let established = self.cordon.ask(&["status"])["flows"]["count"].as_u64();
         assert_eq!(established, Some(flows.into()), "every flow is established");
