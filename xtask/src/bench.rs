@@ -86,8 +86,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     process::run(&mut bench)
 }
 
-/// cargo runs a benchmark in its package's directory.
-fn absolute(file: &Path) -> Result<PathBuf> {
+/// What cargo runs may have another current directory.
+pub(crate) fn absolute(file: &Path) -> Result<PathBuf> {
     let here = env::current_dir().context("cannot tell the current directory")?;
     Ok(here.join(file))
 }
