@@ -113,31 +113,42 @@ impl Cordon {
             address(&lab);
         }
         let policy = small_policy(bridged(&lab, Family::V4), bridged(&lab, Family::Tagged));
-        Self::start_with(lab, &policy, mode, None)
+        Self::start_with(lab, one_file(&policy), mode, None)
     }
 
     /// A bridge with the small policy and so much room.
     pub(crate) fn small(room: Room) -> Self {
         let lab = Lab::new();
         let policy = small_policy(bridged(&lab, Family::V4), bridged(&lab, Family::Tagged));
-        Self::with_room(lab, &policy, room)
+        Self::with_room(lab, one_file(&policy), room)
     }
 
     pub(crate) fn with_policy(lab: Lab, policy: &str) -> Self {
-        Self::start_with(lab, policy, Mode::Bridge, None)
+        Self::start_with(lab, one_file(policy), Mode::Bridge, None)
     }
 
-    /// A bridge with that policy and so much room.
-    pub(crate) fn with_room(lab: Lab, policy: &str, room: Room) -> Self {
+    /// A bridge with a policy of those files (name, text) and so much room.
+    pub(crate) fn with_room(
+        lab: Lab,
+        policy: impl IntoIterator<Item = (String, String)>,
+        room: Room,
+    ) -> Self {
         Self::start_with(lab, policy, Mode::Bridge, Some(room))
     }
 
-    fn start_with(lab: Lab, policy: &str, mode: Mode, room: Option<Room>) -> Self {
+    fn start_with(
+        lab: Lab,
+        policy: impl IntoIterator<Item = (String, String)>,
+        mode: Mode,
+        room: Option<Room>,
+    ) -> Self {
         let directory = lab.directory();
         for name in ["state", "policies"] {
             fs::create_dir(directory.join(name)).unwrap();
         }
-        fs::write(directory.join("policies/bench.toml"), policy).unwrap();
+        for (name, text) in policy {
+            fs::write(directory.join("policies").join(name), text).unwrap();
+        }
         fs::write(directory.join("cordon.toml"), configuration(&lab, mode, room)).unwrap();
         let mut cordon = Self { process: None, starts: 0, mode, lab };
         cordon.start();
@@ -228,6 +239,10 @@ pub(crate) fn answer(command: &mut Command) -> Value {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {said}");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+fn one_file(policy: &str) -> [(String, String); 1] {
+    [("bench.toml".to_owned(), policy.to_owned())]
 }
 
 fn binary(name: &str) -> PathBuf {

@@ -14,9 +14,9 @@ use crate::statistics::Samples;
 
 /// Active flows where nodes and rules are what grows.
 const FLOWS: u32 = 1024;
-const SMALL: Size = Size { nodes: 10, rules: 10, speakers: 3 };
+const SMALL: Size = Size { nodes: 10, rules: 10, speakers: 2 };
 /// More ports than that no address has.
-const CROWD: Size = Size { nodes: 66, rules: 10, speakers: 6 };
+const CROWD: Size = Size { nodes: 75, rules: 10, speakers: 6 };
 
 /// What a site stands for.
 struct Point {
@@ -48,7 +48,7 @@ pub(crate) fn measure(effort: Effort, report: &mut Report) {
     drop(points);
     crowded(effort, report);
     report.note(
-        "scale: ns a frame over an empty program, as in `program`; 1024 flows of 8 nodes take turns; \
+        "scale: ns a frame over an empty program, as in `program`; 1024 flows of 4 nodes take turns; \
          what follows 1M nodes or 64k flows lies in no cache and only informs",
     );
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use firewall_tests::generate;
 use firewall_tests::lab::Lab;
 use firewall_tests::packet::{Packet, eth, ipv4, payload, udp};
 
@@ -17,58 +18,44 @@ pub(super) struct Size {
     pub(super) speakers: u8,
 }
 
-const SPEAKER: &str = "10.16.1.0";
+const SPEAKER: &str = "172.16.1.0";
 /// The lower half of that.
 const FIRST: u16 = 0x0100;
 const IDENTIFICATION: u16 = 0x1000;
-const LISTENER: &str = "10.32.1.0";
+const LISTENER: &str = "172.17.1.0";
 /// Nobody's, and in the speakers' network.
-const STRANGER: &str = "10.31.255.1";
+const STRANGER: &str = "172.16.255.1";
 
-/// The speakers are behind a router; everybody else has a MAC of his own. One rule lets the
-/// speakers speak, each other one connects two others.
-pub(super) fn text(lab: &Lab, size: Size) -> String {
+/// A house of nodes and rules, and beside it speakers, whom the last rule lets speak to a listener.
+/// They are behind a router.
+pub(super) fn files(lab: &Lab, size: Size) -> impl Iterator<Item = (String, String)> + use<> {
     let Size { nodes, rules, speakers } = size;
-    let speakers = 1 << speakers;
+    let others = nodes - (1 << speakers) - 1;
+    let bench = ("50-bench.toml".to_owned(), text(lab, size));
+    generate::files(others, rules - 1).chain([bench])
+}
+
+/// Addresses in all.
+pub(super) fn addresses(size: Size) -> u32 {
+    let own = (1 << size.speakers) + 1;
+    generate::addresses(size.nodes - own) + own
+}
+
+fn text(lab: &Lab, size: Size) -> String {
     let (near, far) = (lab.near().mac(), lab.far().mac());
     let mut text = format!(
-        "version = 1\n\
-         [subnetwork.ward]\nport = \"inside\"\nnetworks = [\"10.16.0.0/12\"]\nrouters = [\"{near}\"]\n\
-         [subnetwork.hospital]\nport = \"outside\"\nnetworks = [\"10.32.0.0/12\"]\n\
-         [application.telemetry]\nudp = [\"4000-4400\"]\n\
-         [application.images]\ntcp = [\"104\"]\n\
-         [[allow]]\nname = \"telemetry\"\nfrom = [\"ward/speaker\"]\nto = [\"listener\"]\n\
-         applications = [\"telemetry\"]\n\
-         [node.listener]\nsubnetwork = \"hospital\"\naddresses = [\"{LISTENER}\"]\nmac = \"{far}\"\n"
+        "[subnetwork.speakers]\nport = \"inside\"\nnetworks = [\"172.16.0.0/16\"]\n\
+         routers = [\"{near}\"]\n\
+         [subnetwork.listeners]\nport = \"outside\"\nnetworks = [\"172.17.0.0/16\"]\n\
+         [application.speech]\nudp = [\"4000-4400\"]\n\
+         [[allow]]\nname = \"speech\"\nfrom = [\"speakers/*\"]\nto = [\"listener\"]\n\
+         applications = [\"speech\"]\n\
+         [node.listener]\nsubnetwork = \"listeners\"\naddresses = [\"{LISTENER}\"]\n\
+         mac = \"{far}\"\n"
     );
-    for speaker in 0..speakers {
-        let node = "subnetwork = \"ward\"\nroles = [\"speaker\"]";
-        writeln!(text, "[node.s{speaker}]\n{node}\naddresses = [\"10.16.1.{speaker}\"]").unwrap();
-    }
-    let others = nodes - speakers - 1;
-    for other in 0..others {
-        let (subnetwork, network) = if other % 2 == 0 { ("ward", 1) } else { ("hospital", 2) };
-        // 10.16.2.0 and 10.32.2.0 are the first.
-        let [_, high, middle, low] = (0x200 + other / 2).to_be_bytes();
-        let high_of_network = network * 16 + high;
-        writeln!(
-            text,
-            "[node.n{other}]\nsubnetwork = \"{subnetwork}\"\n\
-             addresses = [\"10.{high_of_network}.{middle}.{low}\"]\n\
-             mac = \"02:00:0{network}:{high:02x}:{middle:02x}:{low:02x}\""
-        )
-        .unwrap();
-    }
-    let pairs = others / 2;
-    for rule in 0..(rules - 1).min(pairs * pairs) {
-        let from = 2 * (rule % pairs);
-        let to = 2 * ((rule + rule / pairs) % pairs) + 1;
-        writeln!(
-            text,
-            "[[allow]]\nname = \"r{rule}\"\nfrom = [\"n{from}\"]\nto = [\"n{to}\"]\n\
-             applications = [\"images\"]"
-        )
-        .unwrap();
+    for speaker in 0..1 << size.speakers {
+        let address = format!("addresses = [\"172.16.1.{speaker}\"]");
+        writeln!(text, "[node.speaker-{speaker}]\nsubnetwork = \"speakers\"\n{address}").unwrap();
     }
     text
 }

@@ -53,13 +53,13 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new(size: Size, flows: u32, kinds: &[Kind]) -> Self {
         let lab = Lab::new();
-        let text = policy::text(&lab, size);
+        let policy = policy::files(&lab, size);
         let room = Room {
-            nodes: size.nodes.max(1 << 10),
-            rules: size.rules.max(1 << 10),
+            nodes: policy::addresses(size).max(1 << 10),
+            rules: (2 * size.rules).max(1 << 10),
             flows: (2 * flows).max(1 << 18),
         };
-        let cordon = Cordon::with_room(lab, &text, room);
+        let cordon = Cordon::with_room(lab, policy, room);
         let sink = Sink::new(cordon.lab().far().link(), Timing::None);
         let mut site = Self { size, cases: Vec::new(), crowds: Vec::new(), cordon, _sink: sink };
         site.establish(flows);
