@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run().map(|()| ExitCode::SUCCESS),
         Task::Build(options) => build::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Check => check::run(),
-        Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
+        Task::Bench(options) => bench::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Vmtest(options) => vmtest::run(&options),
         Task::Fuzz(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
