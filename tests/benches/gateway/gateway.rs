@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::frames::{self, Ends, Family, Side};
 use crate::kernel;
+use crate::program::Program;
 
 pub(crate) use self::peer::{Bare, Nftables, Rules};
 
@@ -210,13 +211,13 @@ impl Cordon {
     }
 
     /// The program that guards the port of that side.
-    pub(crate) fn program(&self, side: Side) -> OwnedFd {
+    pub(crate) fn program(&self, side: Side) -> Program {
         let port = match side {
             Side::Near => "inside",
             Side::Far => "outside",
         };
         let link = sys::open_pin(&self.lab.bpffs().join("cordon/links").join(port)).unwrap();
-        kernel::program(sys::link_info(link.as_fd()).unwrap().program)
+        Program::attached(kernel::program(sys::link_info(link.as_fd()).unwrap().program))
     }
 }
 

@@ -154,7 +154,17 @@ pub(crate) fn program(id: u32) -> OwnedFd {
 /// Attaches a program natively to an interface of this network namespace, until it is closed.
 pub(crate) fn attach(program: &OwnedFd, interface: u32) -> OwnedFd {
     const NATIVE: u32 = 1 << 2;
-    let mut attributes = [number(program), interface, ATTACH_XDP, NATIVE];
+    attach_as(program, interface, NATIVE)
+}
+
+/// The same in the stack, where the driver has no part in it.
+pub(crate) fn attach_generic(program: &OwnedFd, interface: u32) -> OwnedFd {
+    const GENERIC: u32 = 1 << 1;
+    attach_as(program, interface, GENERIC)
+}
+
+fn attach_as(program: &OwnedFd, interface: u32, mode: u32) -> OwnedFd {
+    let mut attributes = [number(program), interface, ATTACH_XDP, mode];
     // SAFETY: BPF_LINK_CREATE.
     let link = unsafe { bpf_fd(LINK_CREATE, &mut attributes) };
     link.unwrap_or_else(|error| panic!("interface {interface}: {error}"))

@@ -14,6 +14,7 @@ mod frames;
 mod gateway;
 mod kernel;
 mod part;
+mod program;
 mod report;
 mod statistics;
 mod traffic;

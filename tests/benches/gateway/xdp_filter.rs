@@ -2,7 +2,7 @@
 //! libxdp, whose cost would count against it.
 
 use std::fs;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
@@ -11,9 +11,10 @@ use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader};
 
 use crate::frames::SERVICE;
+use crate::program::Program;
 
 /// Its program under a policy of default deny.
-pub(crate) const DENY: &str = "xdpfilt_dny_all";
+const DENY: &str = "xdpfilt_dny_all";
 /// `MAP_FLAG_SRC`, `MAP_FLAG_DST`, `MAP_FLAG_TCP`, `MAP_FLAG_UDP` (xdp-filter's
 /// `common_kern_user.h`): what `xdp-filter port 4000` sets.
 const BOTH_WAYS: u64 = 0b1111;
@@ -27,7 +28,7 @@ pub(crate) enum Allows {
 }
 
 /// Its program, with maps of its own in `pins`.
-pub(crate) fn load(pins: &Path, allows: Allows) -> OwnedFd {
+pub(crate) fn load(pins: &Path, allows: Allows) -> Program {
     fs::create_dir_all(pins).unwrap();
     let object = fs::read(directory().join(DENY).with_extension("o"));
     let object = object.unwrap_or_else(|error| panic!("xdp-filter's object: {error}"));
@@ -38,7 +39,7 @@ pub(crate) fn load(pins: &Path, allows: Allows) -> OwnedFd {
     }
     let program: &mut Xdp = filter.program_mut(DENY).unwrap().try_into().unwrap();
     program.load().unwrap();
-    program.fd().unwrap().as_fd().try_clone_to_owned().unwrap()
+    Program::new(program.fd().unwrap().as_fd().try_clone_to_owned().unwrap())
 }
 
 fn allow_service(filter: &mut Ebpf) {

@@ -10,11 +10,9 @@ use crate::frames::{self, Family, Side};
 use crate::gateway::{Cordon, Gateway as _, Room};
 use crate::kernel::{self, MapKind};
 use crate::part::ledger::Ledger;
+use crate::program::Program;
 use crate::report::{Report, Row, Target};
 use crate::traffic::{self, Sink, Steps, Timing};
-
-use super::program::case::Runner;
-use super::program::cases::XDP_REDIRECT;
 
 /// Room for so many flows.
 const ROOM: u32 = 4096;
@@ -66,9 +64,9 @@ fn flood(cordon: &Cordon, answered: bool) {
     let (requests, replies) =
         (stepping(cordon, Side::Near, source), stepping(cordon, Side::Far, destination));
     for _ in 0..FLOOD / BATCH {
-        requests.run_any(&request, BATCH);
+        requests.run(&request, BATCH);
         if answered {
-            replies.run_any(&reply, BATCH);
+            replies.run(&reply, BATCH);
         }
     }
 }
@@ -76,12 +74,12 @@ fn flood(cordon: &Cordon, answered: bool) {
 /// One frame of every flow that was there before.
 fn touch(cordon: &Cordon) {
     let request = frames::request(cordon.ends(Family::V4), Family::V4, 1).bytes;
-    stepping(cordon, Side::Near, PORTS_AT[0]).run_any(&request, FLOWS.into());
+    stepping(cordon, Side::Near, PORTS_AT[0]).run(&request, FLOWS.into());
 }
 
-fn stepping(cordon: &Cordon, side: Side, port_at: i16) -> Runner {
+fn stepping(cordon: &Cordon, side: Side, port_at: i16) -> Program {
     let steps = Steps { flows: FLOOD, port_at, address: None };
-    Runner::new(cordon.program(side), XDP_REDIRECT).stepping(steps)
+    cordon.program(side).stepping(steps)
 }
 
 /// The same with a table that evicts: flows, flood, and what is left of the flows.

@@ -28,8 +28,8 @@ struct Contender {
     /// many.
     peer_of: &'static [&'static str],
     target: Option<[f64; 2]>,
-    /// Its rules know IPv4 only.
-    v4_only: bool,
+    /// Its rules know neither flows nor IPv6: one load tells all.
+    stateless: bool,
 }
 
 const BRIDGE: &str = "Cordon, bridge";
@@ -42,17 +42,17 @@ fn contenders() -> Vec<Contender> {
             Mode::Bridge => &[BRIDGE],
             Mode::Router => &[ROUTER],
         };
-        let v4_only = rules != Rules::Tracked;
-        // The kernel has no connection tracking on bridges: both are compared with the router.
-        let peer_of = if v4_only { peer_of } else { &[BRIDGE, ROUTER] };
-        Contender { v4_only, ..Contender::new(name, Nftables::new(mode, rules), peer_of, target) }
+        let stateless = rules != Rules::Tracked;
+        // This kernel has no connection tracking on bridges: both are compared with the router.
+        let peer_of = if stateless { peer_of } else { &[BRIDGE, ROUTER] };
+        Contender { stateless, ..Contender::new(name, Nftables::new(mode, rules), peer_of, target) }
     };
-    let (bridge, router, linear) = (Mode::Bridge, Mode::Router, Some([15.0, 15.0]));
+    let (bridge, router, linear) = (Mode::Bridge, Mode::Router, Some([15.0; 2]));
     vec![
         ours(BRIDGE, bridge),
         ours(ROUTER, router),
         Contender::new("bare redirect", Bare::new(), &[BRIDGE, ROUTER], Some([0.85, 0.75])),
-        nftables("nftables, ct state established", router, Rules::Tracked, Some([4.0, 4.0])),
+        nftables("nftables, ct state established", router, Rules::Tracked, Some([4.0; 2])),
         nftables("nftables, 100 rules", router, Rules::Linear(100), None),
         nftables("nftables, 1000 rules", router, Rules::Linear(1000), linear),
         nftables("nftables, set of 1000", router, Rules::Set(1000), None),
@@ -69,7 +69,7 @@ impl Contender {
         target: Option<[f64; 2]>,
     ) -> Self {
         let sink = Sink::new(gateway.lab().far().link(), Timing::None);
-        Self { name, gateway: Box::new(gateway), sink, peer_of, target, v4_only: false }
+        Self { name, gateway: Box::new(gateway), sink, peer_of, target, stateless: false }
     }
 }
 
@@ -78,7 +78,8 @@ pub(crate) fn measure(effort: Effort, report: &mut Report) {
     let mut loads: Vec<_> = LOADS
         .into_iter()
         .map(|(family, flows)| {
-            let able = contenders.iter().filter(|one| family == Family::V4 || !one.v4_only);
+            let able =
+                contenders.iter().filter(|one| !one.stateless || (family, flows) == LOADS[0]);
             let round = Duration::from_millis(effort.pick(30, 40));
             let cells = able.map(|one| Cell::established(one, (family, flows), round));
             (family, flows, cells.collect::<Vec<_>>())

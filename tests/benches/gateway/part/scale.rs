@@ -7,8 +7,9 @@ mod site;
 use std::time::Instant;
 
 use self::policy::Size;
-use self::site::{Kind, Site};
+use self::site::{Kind, Site, Stepping};
 use crate::Effort;
+use crate::program::Program;
 use crate::report::{Caches, Pair, Place, Report, Unit};
 use crate::statistics::Samples;
 
@@ -26,11 +27,12 @@ struct Point {
 }
 
 pub(crate) fn measure(effort: Effort, report: &mut Report) {
-    let small = Site::new(SMALL, FLOWS, &Kind::ALL);
+    let empty = Stepping::new(&Program::empty(), SMALL, FLOWS);
+    let small = Site::new(SMALL, FLOWS, &empty, &Kind::ALL);
     let mut points = vec![Point { chart: None, over: 10, site: small }];
     let mut add = |chart, over, size| {
         let begun = Instant::now();
-        points.push(Point { chart, over, site: Site::new(size, FLOWS, &Kind::ALL) });
+        points.push(Point { chart, over, site: Site::new(size, FLOWS, &empty, &Kind::ALL) });
         eprintln!("    {size:?} in force after {:.1} s", begun.elapsed().as_secs_f64());
     };
     for &nodes in effort.pick(&[1_000, 100_000][..], &[1_000, 100_000, 1_000_000]) {
@@ -95,7 +97,8 @@ fn grown(report: &mut Report, points: &[Point], large: Size) {
 fn crowded(effort: Effort, report: &mut Report) {
     let most = 1 << 20;
     let axis = [1, 1 << 10, 1 << 16, most];
-    let mut site = Site::new(CROWD, most, &[Kind::NoRule, Kind::First]);
+    let empty = Stepping::new(&Program::empty(), CROWD, most);
+    let mut site = Site::new(CROWD, most, &empty, &[Kind::NoRule, Kind::First]);
     for flows in axis {
         site.take_turns(flows);
     }

@@ -1,11 +1,8 @@
 //! One kind of frame, and the programs that get it in turns.
 
-use std::os::fd::OwnedFd;
-
 use crate::frames::{self, Frame};
-use crate::kernel::{self, MapKind};
+use crate::program::Program;
 use crate::statistics::Samples;
-use crate::traffic::{self, Steps};
 
 /// See the [module](self).
 pub(crate) struct Case {
@@ -25,10 +22,8 @@ pub(crate) struct Case {
 
 /// A program, what it says of the frame, and the nanoseconds it took.
 pub(crate) struct Runner {
-    program: OwnedFd,
+    program: Program,
     returns: u32,
-    /// An array of programs forgets them when nobody outside holds it any more.
-    _array: Option<OwnedFd>,
     pub(crate) times: Samples,
 }
 
@@ -54,13 +49,6 @@ impl Case {
         frame[36..38].copy_from_slice(&(frames::SERVICE + 1 + number).to_be_bytes());
     }
 
-    /// The same programs, which find another flow in every frame.
-    pub(crate) fn stepping(self, steps: Steps) -> Self {
-        let step = |runner: Runner| runner.stepping(steps);
-        let [ours, empty] = [self.ours, self.empty].map(step);
-        Self { ours, empty, filter: self.filter.map(step), ..self }
-    }
-
     /// Our time without the empty program's.
     pub(crate) fn net(&self) -> Samples {
         self.ours.less(&self.empty)
@@ -73,27 +61,14 @@ impl Case {
 }
 
 impl Runner {
-    pub(crate) fn new(program: OwnedFd, returns: u32) -> Self {
-        Self { program, returns, _array: None, times: Samples::default() }
-    }
-
-    pub(crate) fn stepping(self, steps: Steps) -> Self {
-        let counter = kernel::map(MapKind::PerCpuArray, 8, 1);
-        let programs = kernel::map(MapKind::Programs, 4, 1);
-        kernel::set_program(&programs, 0, &self.program);
-        let step = traffic::stepping(&counter, &programs, steps);
-        Self { program: kernel::load(&step), _array: Some(programs), ..self }
+    pub(crate) fn new(program: &Program, returns: u32) -> Self {
+        Self { program: program.clone(), returns, times: Samples::default() }
     }
 
     pub(crate) fn run(&mut self, what: &str, frame: &[u8], repeat: u32) {
-        let (took, returned) = kernel::run(&self.program, frame, repeat);
+        let (took, returned) = self.program.run(frame, repeat);
         assert_eq!(returned, self.returns, "{what}");
-        self.times.push(took.as_secs_f64() * 1e9);
-    }
-
-    /// Runs, whatever it says.
-    pub(crate) fn run_any(&self, frame: &[u8], repeat: u32) {
-        kernel::run(&self.program, frame, repeat);
+        self.times.push(took);
     }
 
     fn less(&self, empty: &Self) -> Samples {

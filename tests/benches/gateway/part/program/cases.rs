@@ -2,10 +2,10 @@
 
 use crate::frames::{self, Ends, Family, Frame, Side};
 use crate::gateway::{Cordon, Gateway};
-use crate::kernel;
 use crate::part::ledger::Ledger;
+use crate::program::Program;
 use crate::statistics::Samples;
-use crate::traffic::{self, Steps};
+use crate::traffic::Steps;
 use crate::xdp_filter::{self, Allows};
 
 use super::MANY;
@@ -23,43 +23,38 @@ const UNUSED: u16 = 398;
 /// The established IPv4 frame first.
 pub(super) fn all(cordon: &Cordon, repeat: u32) -> Vec<Case> {
     let ends: Ends = cordon.ends(Family::V4);
-    let make = Maker { cordon, repeat };
-    let request = |family| frames::request(cordon.ends(family), family, 1);
+    let plain = Programs::plain(cordon);
     let steps = |flows: u16| Steps {
         flows: flows.into(),
         port_at: frames::port_at(Family::V4),
         address: None,
     };
-    let passes = |what, frame| make.case(what, "established", frame, Side::Near);
-    let refused = |what, counted, frame| make.case(what, counted, frame, Side::Near);
-    let light = |case: Case| Case { target: Some(0.65), ..case };
-    let no_dearer = |case: Case| Case { target: Some(1.0), ..case };
+    let (in_turn, new) = (plain.stepping(steps(MANY)), plain.stepping(steps(NEW)));
+    let request = |family| frames::request(cordon.ends(family), family, 1);
+    let v4 = request(Family::V4);
+    let passes = |what, frame| plain.case(what, "established", frame, repeat);
+    let refused = |what, counted, frame| plain.case(what, counted, frame, repeat);
+    let at_most = |target, case: Case| Case { target: Some(target), ..case };
+    let reply = frames::established(ends, Family::V4, Side::Far);
+    let outside = Programs { ours: cordon.program(Side::Far), ..plain.clone() };
     vec![
-        light(passes("established IPv4", request(Family::V4))),
+        at_most(0.65, passes("established IPv4", v4)),
         passes("established IPv6", request(Family::V6)),
         passes("established TCP", frames::tcp_data(ends)),
         passes("established in a VLAN", request(Family::Tagged)),
-        make.case(
-            "established IPv4, reply",
-            "established",
-            frames::established(ends, Family::V4, Side::Far),
-            Side::Far,
-        ),
-        passes("established IPv4, 1024 flows in turn", request(Family::V4)).stepping(steps(MANY)),
+        outside.case("established IPv4, reply", "established", reply, repeat),
+        in_turn.case("established IPv4, 1024 flows in turn", "established", v4, repeat),
         Case {
             filter: None,
             renewed: true,
-            repeat: NEW.into(),
-            ..make.case("first frame of a flow", "opened", request(Family::V4), Side::Near)
-        }
-        .stepping(steps(NEW)),
+            ..new.case("first frame of a flow", "opened", v4, NEW.into())
+        },
         Case { filter: None, ..refused("ARP request, allowed", "arp", frames::arp(ends)) },
-        no_dearer(refused(
-            "unknown source",
-            "unknown_source",
-            frames::unknown_source(ends, Side::Near),
-        )),
-        no_dearer(refused("no rule", "no_rule", frames::no_rule(ends, Side::Near))),
+        at_most(
+            1.0,
+            refused("unknown source", "unknown_source", frames::unknown_source(ends, Side::Near)),
+        ),
+        at_most(1.0, refused("no rule", "no_rule", frames::no_rule(ends, Side::Near))),
         refused("foreign EtherType", "ethertype", frames::foreign(ends, Side::Near)),
         refused("another's address", "binding_mac", frames::spoofed(ends)),
         refused("fragment", "fragment", frames::fragment(ends)),
@@ -69,29 +64,51 @@ pub(super) fn all(cordon: &Cordon, repeat: u32) -> Vec<Case> {
     ]
 }
 
-struct Maker<'a> {
-    cordon: &'a Cordon,
-    repeat: u32,
+/// What every frame is given to.
+#[derive(Clone)]
+struct Programs {
+    ours: Program,
+    empty: Program,
+    allowing: Program,
+    denying: Program,
 }
 
-impl Maker<'_> {
-    /// Each passes or is refused by both filters.
-    fn case(&self, what: &'static str, counted: &'static str, frame: Frame, from: Side) -> Case {
-        let passes = ["established", "opened", "arp"].contains(&counted);
-        let (ours, filter, allows) = if passes {
-            (XDP_REDIRECT, XDP_PASS, Allows::Service)
-        } else {
-            (XDP_DROP, XDP_DROP, Allows::Nothing)
+impl Programs {
+    fn plain(cordon: &Cordon) -> Self {
+        let filter = |allows| {
+            xdp_filter::load(&cordon.lab().bpffs().join(format!("xdp-filter-{allows:?}")), allows)
         };
-        let pins = self.cordon.lab().bpffs().join(format!("xdp-filter-{allows:?}"));
+        Self {
+            ours: cordon.program(Side::Near),
+            empty: Program::empty(),
+            allowing: filter(Allows::Service),
+            denying: filter(Allows::Nothing),
+        }
+    }
+
+    fn stepping(&self, steps: Steps) -> Self {
+        let Self { ours, empty, allowing, denying } = self;
+        let [ours, empty, allowing] =
+            [ours, empty, allowing].map(|program| program.stepping(steps));
+        Self { ours, empty, allowing, denying: denying.clone() }
+    }
+
+    /// Each passes or is refused by both filters.
+    fn case(&self, what: &'static str, counted: &'static str, frame: Frame, repeat: u32) -> Case {
+        let passes = ["established", "opened", "arp"].contains(&counted);
+        let (ours, filter) = if passes {
+            (XDP_REDIRECT, Runner::new(&self.allowing, XDP_PASS))
+        } else {
+            (XDP_DROP, Runner::new(&self.denying, XDP_DROP))
+        };
         Case {
             what,
             counted,
             frame,
-            ours: Runner::new(self.cordon.program(from), ours),
-            empty: Runner::new(kernel::load(&traffic::empty()), XDP_PASS),
-            filter: Some(Runner::new(xdp_filter::load(&pins, allows), filter)),
-            repeat: self.repeat,
+            ours: Runner::new(&self.ours, ours),
+            empty: Runner::new(&self.empty, XDP_PASS),
+            filter: Some(filter),
+            repeat,
             renewed: false,
             target: None,
         }

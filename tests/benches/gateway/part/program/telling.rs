@@ -10,7 +10,7 @@ use super::case::Runner;
 use crate::Effort;
 use crate::frames::{self, Family, Frame, Side};
 use crate::gateway::{Cordon, Gateway};
-use crate::kernel;
+use crate::program::Program;
 use crate::report::{Caches, Pair, Report, Unit};
 use crate::statistics::Samples;
 use crate::traffic;
@@ -22,7 +22,7 @@ const ATTEMPTS: u32 = 100;
 
 struct Bucket {
     state: OwnedFd,
-    program: OwnedFd,
+    program: Program,
     frame: Frame,
 }
 
@@ -36,7 +36,7 @@ fn compare(effort: Effort, cordon: &Cordon, report: &mut Report) {
         program: cordon.program(Side::Near),
         frame: frames::no_rule(cordon.ends(Family::V4), Side::Near),
     };
-    let mut empty = Runner::new(kernel::load(&traffic::empty()), super::cases::XDP_PASS);
+    let mut empty = Runner::new(&Program::empty(), super::cases::XDP_PASS);
     let [mut told, mut untold] = [const { Samples(Vec::new()) }; 2];
     for number in 0..effort.pick(20, 120) {
         let order = if number % 2 == 0 { [FRAMES, 0] } else { [0, FRAMES] };
@@ -66,15 +66,15 @@ impl Bucket {
     fn time(&self, tokens: u32) -> Option<f64> {
         (0..ATTEMPTS).find_map(|_| {
             // The tick's own refill comes first.
-            kernel::run(&self.program, &self.frame.bytes, 1);
+            self.program.run(&self.frame.bytes, 1);
             let mut states = self.states();
             let before = states.iter().map(|state| state.emitted).sum::<u64>();
             states.iter_mut().for_each(|state| state.tokens = tokens.into());
             // SAFETY: four bytes of key, and a value for every possible CPU.
             unsafe { sys::map_update(self.state.as_fd(), &0_u32, states.as_slice()) }.unwrap();
-            let (took, _) = kernel::run(&self.program, &self.frame.bytes, FRAMES);
+            let (took, _) = self.program.run(&self.frame.bytes, FRAMES);
             let emitted = self.states().iter().map(|state| state.emitted).sum::<u64>() - before;
-            (emitted == u64::from(tokens)).then_some(took.as_secs_f64() * 1e9)
+            (emitted == u64::from(tokens)).then_some(took)
         })
     }
 

@@ -23,8 +23,8 @@ const SPEAKER: &str = "172.16.1.0";
 const FIRST: u16 = 0x0100;
 const IDENTIFICATION: u16 = 0x1000;
 const LISTENER: &str = "172.17.1.0";
-/// Nobody's, and in the speakers' network.
-const STRANGER: &str = "172.16.255.1";
+/// Nobody's, wherever the flow's number leads.
+const STRANGER: &str = "172.18.1.0";
 
 /// A house of nodes and rules, and beside it speakers, whom the last rule lets speak to a listener.
 /// They are behind a router.

@@ -3,13 +3,13 @@
 use firewall_tests::lab::Lab;
 
 use super::policy::{self, Size};
-use crate::frames::{Frame, Side};
+use crate::frames::Side;
 use crate::gateway::{Cordon, Gateway as _, Room};
-use crate::kernel;
 use crate::part::program::case::{Case, Runner};
 use crate::part::program::cases::{self, XDP_DROP, XDP_PASS, XDP_REDIRECT};
+use crate::program::Program;
 use crate::statistics::Samples;
-use crate::traffic::{self, Sink, Steps, Timing};
+use crate::traffic;
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +41,34 @@ const NEW: u32 = 16_384;
 /// Flows that are opened before they are answered: fewer than the half-open table holds.
 const BATCH: u32 = 8_192;
 
+/// Programs that find one of the established flows, or a new one, in every frame.
+#[derive(Clone)]
+pub(super) struct Stepping {
+    established: Program,
+    new: Program,
+}
+
+impl Stepping {
+    pub(super) fn new(program: &Program, size: Size, flows: u32) -> Self {
+        let [established, new] =
+            [flows, NEW].map(|flows| program.stepping(policy::requests(size, flows)));
+        Self { established, new }
+    }
+}
+
 /// See the [module](self).
 pub(super) struct Site {
     size: Size,
+    ours: Stepping,
+    empty: Stepping,
     cases: Vec<(Kind, Case)>,
     crowds: Vec<(u32, Case)>,
     cordon: Cordon,
-    _sink: Sink,
 }
 
 impl Site {
-    pub(super) fn new(size: Size, flows: u32, kinds: &[Kind]) -> Self {
+    /// All sites of as many speakers and flows may share the empty programs.
+    pub(super) fn new(size: Size, flows: u32, empty: &Stepping, kinds: &[Kind]) -> Self {
         let lab = Lab::new();
         let policy = policy::files(&lab, size);
         let room = Room {
@@ -60,10 +77,11 @@ impl Site {
             flows: (2 * flows).max(1 << 18),
         };
         let cordon = Cordon::with_room(lab, policy, room);
-        let sink = Sink::new(cordon.lab().far().link(), Timing::None);
-        let mut site = Self { size, cases: Vec::new(), crowds: Vec::new(), cordon, _sink: sink };
+        let ours = Stepping::new(&cordon.program(Side::Near), size, flows);
+        let (cases, crowds) = (Vec::new(), Vec::new());
+        let mut site = Self { size, ours, empty: empty.clone(), cases, crowds, cordon };
         site.establish(flows);
-        site.cases = kinds.iter().map(|&kind| (kind, site.case(kind, flows))).collect();
+        site.cases = kinds.iter().map(|&kind| (kind, site.case(kind))).collect();
         cases::check(&site.cordon, site.cases.iter_mut().map(|(_, case)| case));
         site
     }
@@ -71,68 +89,58 @@ impl Site {
     /// Opens and answers that many flows, a power of two.
     fn establish(&self, flows: u32) {
         let lab = self.cordon.lab();
-        let runner =
-            |side, steps| Runner::new(self.cordon.program(side), XDP_REDIRECT).stepping(steps);
-        let mut requests = runner(Side::Near, policy::requests(self.size, flows));
-        let mut replies = runner(Side::Far, policy::replies(self.size, flows));
+        let replies = policy::replies(self.size, flows);
+        let replies = self.cordon.program(Side::Far).stepping(replies);
         let batch = flows.min(BATCH);
         // Each CPU counts the flows for itself.
         traffic::on_cpu(0, || {
             for _ in 0..flows / batch {
-                requests.run("request", &policy::request(lab).bytes, batch);
-                replies.run("reply", &policy::reply(lab).bytes, batch);
+                self.ours.established.run(&policy::request(lab).bytes, batch);
+                replies.run(&policy::reply(lab).bytes, batch);
             }
         });
         let established = self.cordon.ask(&["status"])["flows"]["count"].as_u64();
         assert_eq!(established, Some(flows.into()), "every flow is established");
     }
 
-    fn case(&self, kind: Kind, flows: u32) -> Case {
+    fn case(&self, kind: Kind) -> Case {
         let lab = self.cordon.lab();
-        let (requests, one) = (
-            |flows| policy::requests(self.size, flows),
-            policy::requests(self.size, 1 << self.size.speakers),
-        );
-        match kind {
-            Kind::Established => {
-                self.made("established", policy::request(lab), REPEAT, requests(flows))
-            }
-            Kind::First => Case {
-                renewed: true,
-                ..self.made("opened", policy::request(lab), NEW, requests(NEW))
-            },
-            Kind::NoRule => self.made("no_rule", policy::no_rule(lab), REPEAT, one),
-            Kind::UnknownSource => {
-                let frame = policy::unknown_source(lab);
-                self.made("unknown_source", frame, REPEAT, Steps { address: None, ..one })
-            }
-        }
-    }
-
-    fn made(&self, counted: &'static str, frame: Frame, repeat: u32, steps: Steps) -> Case {
-        let returns = match counted {
-            "established" | "opened" => XDP_REDIRECT,
-            _ => XDP_DROP,
+        let (counted, returns, frame) = match kind {
+            Kind::Established => ("established", XDP_REDIRECT, policy::request(lab)),
+            Kind::First => ("opened", XDP_REDIRECT, policy::request(lab)),
+            Kind::NoRule => ("no_rule", XDP_DROP, policy::no_rule(lab)),
+            Kind::UnknownSource => ("unknown_source", XDP_DROP, policy::unknown_source(lab)),
         };
-        let case = Case {
-            what: counted,
+        let is_new = kind == Kind::First;
+        let pick = |stepping: &Stepping| {
+            if is_new { stepping.new.clone() } else { stepping.established.clone() }
+        };
+        Case {
+            what: kind.name(),
             counted,
             frame,
-            ours: Runner::new(self.cordon.program(Side::Near), returns),
-            empty: Runner::new(kernel::load(&traffic::empty()), XDP_PASS),
+            ours: Runner::new(&pick(&self.ours), returns),
+            empty: Runner::new(&pick(&self.empty), XDP_PASS),
             filter: None,
-            repeat,
-            renewed: false,
+            repeat: if is_new { NEW } else { REPEAT },
+            renewed: is_new,
             target: None,
-        };
-        case.stepping(steps)
+        }
     }
 
     /// So many of the established flows take turns, too.
     pub(super) fn take_turns(&mut self, flows: u32) {
-        let case = self.case(Kind::Established, flows);
-        // Of a million flows a run sees some only.
-        self.crowds.push((flows, Case { repeat: 2 * REPEAT, ..case }));
+        let steps = policy::requests(self.size, flows);
+        let [ours, empty] = [self.cordon.program(Side::Near), Program::empty()]
+            .map(|program| program.stepping(steps));
+        let case = Case {
+            ours: Runner::new(&ours, XDP_REDIRECT),
+            empty: Runner::new(&empty, XDP_PASS),
+            // Of a million flows a run sees some only.
+            repeat: 2 * REPEAT,
+            ..self.case(Kind::Established)
+        };
+        self.crowds.push((flows, case));
     }
 
     pub(super) fn round(&mut self, number: u16) {
