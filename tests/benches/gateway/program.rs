@@ -54,6 +54,11 @@ impl Program {
         Self(Arc::new(Ready { program, _next: next, _attached: Some((link, place)) }))
     }
 
+    /// Runs over frames that live, see [`kernel::run_live`].
+    pub(crate) fn run_live(&self, frame: &[u8], interface: u32, repeat: u32) {
+        kernel::run_live(&self.0.program, frame, interface, repeat);
+    }
+
     /// The mean time of a run in ns, and what the last one returned.
     pub(crate) fn run(&self, frame: &[u8], repeat: u32) -> (f64, u32) {
         let (took, returned) = kernel::run(&self.0.program, frame, repeat);

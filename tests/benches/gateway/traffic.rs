@@ -13,6 +13,7 @@ use crate::assembler::{
 };
 use crate::frames::{FRAME, Frame};
 use crate::kernel::{self, MapKind};
+use crate::program::Program;
 
 const XDP_DROP: i32 = 1;
 const XDP_PASS: i32 = 2;
@@ -22,7 +23,7 @@ const XDP_TX: i32 = 3;
 /// stand for many flows also count through their source ports.
 #[derive(Debug)]
 pub(crate) struct Generator {
-    program: OwnedFd,
+    program: Program,
     /// [`Sent`] of every CPU.
     counter: OwnedFd,
     link: Link,
@@ -41,12 +42,12 @@ impl Generator {
     /// As many frames as a power of two.
     pub(crate) fn new(link: &Link, frames: &[Frame]) -> Self {
         let counter = kernel::map(MapKind::PerCpuArray, 24, 1);
-        let program = kernel::load(&generator(&counter, frames));
+        let program = Program::new(kernel::load(&generator(&counter, frames)));
         Self { program, counter, link: link.clone(), index: link.index() }
     }
 
     /// Sends that many frames, some batches of them, from that CPU; how long they took. What the
-    /// kernel takes to begin and to end does not count: 20 ms, an RCU grace period (measured).
+    /// kernel takes to begin and to end does not count.
     pub(crate) fn send(&self, cpu: usize, count: u32) -> Duration {
         let mut sent: Vec<Sent> = kernel::read_per_cpu(&self.counter);
         sent.iter_mut().for_each(|[_, first, last]| [*first, *last] = [0; 2]);
@@ -75,7 +76,7 @@ impl Generator {
     }
 
     fn burst(&self, count: u32) {
-        kernel::run_live(&self.program, &[0; FRAME], self.index, count);
+        self.program.run_live(&[0; FRAME], self.index, count);
     }
 }
 
