@@ -84,6 +84,10 @@ impl Assembler {
         self.push(0x1f, to, from, 0, 0)
     }
 
+    pub(crate) fn multiply(&mut self, to: Register, value: i32) -> &mut Self {
+        self.push(0x27, to, R0, 0, value)
+    }
+
     pub(crate) fn and(&mut self, to: Register, value: i32) -> &mut Self {
         self.push(0x57, to, R0, 0, value)
     }

@@ -4,6 +4,8 @@ use firewall_tests::packet::{
     Arp, Mac, Packet, arp_request, eth, ipv4, ipv6, payload, tcp, udp, vlan,
 };
 
+use crate::traffic::AddressStep;
+
 /// How long every generated frame is, in bytes.
 pub(crate) const FRAME: usize = 64;
 /// The source port of the first flow.
@@ -18,6 +20,14 @@ pub(crate) const FAR_V6: &str = "fd00:2::20";
 /// In a network of its own, tagged on both sides.
 pub(crate) const NEAR_TAGGED: &str = "10.3.0.10";
 pub(crate) const FAR_TAGGED: &str = "10.4.0.20";
+/// The first of the crowd behind a router on the near side: so many open flows that no quota of one node
+/// would do.
+pub(crate) const CROWD_V4: &str = "10.5.1.0";
+/// As a power of two: how many they are.
+pub(crate) const CROWD_BITS: i32 = 8;
+/// Where the number of one of them lies in what he says.
+pub(crate) const CROWD: AddressStep =
+    AddressStep { at: 14 + 14, first: 0x0100, bits: CROWD_BITS, identification: 0x1000 };
 /// Nobody's.
 pub(crate) const STRANGER: &str = "10.1.0.99";
 /// The tag.
@@ -29,6 +39,8 @@ pub(crate) enum Family {
     V4,
     V6,
     Tagged,
+    /// IPv4, from the crowd.
+    Crowd,
 }
 
 impl Family {
@@ -38,6 +50,7 @@ impl Family {
             Self::V4 => "IPv4",
             Self::V6 => "IPv6",
             Self::Tagged => "IPv4 in a VLAN",
+            Self::Crowd => "IPv4, many nodes",
         }
     }
 }
@@ -64,8 +77,8 @@ pub(crate) struct Varied {
     pub(crate) port_at: i16,
     /// Two bytes of payload that count down.
     pub(crate) balanced_at: Option<i16>,
-    /// How many services take turns after that, a power of two, from the one after [`SERVICE`] on.
-    pub(crate) services: Option<u16>,
+    /// Addresses take turns, too.
+    pub(crate) address: Option<AddressStep>,
 }
 
 /// One conversation's both directions.
@@ -85,20 +98,20 @@ pub(crate) fn request(ends: Ends, family: Family, flows: u16) -> Frame {
     // IPv4 needs no checksum and carries none, so that conntrack has nothing to verify that a
     // card would have verified; IPv6 needs one.
     let balanced_at = balanced.then_some(port_at + 8);
-    let varied = Varied { flows, first: FIRST_PORT, port_at, balanced_at, services: None };
+    let varied = Varied { flows, first: FIRST_PORT, port_at, balanced_at, address: None };
     Frame { bytes: bytes(&conversation(ends, family, 0, true)), varied: Some(varied) }
 }
 
 /// Every frame another flow, eight millions of them.
 pub(crate) fn opening(ends: Ends) -> Frame {
-    let Frame { bytes, varied } = request(ends, Family::V4, 1 << 15);
-    Frame { bytes, varied: varied.map(|varied| Varied { services: Some(1 << 8), ..varied }) }
+    let Frame { bytes, varied } = request(ends, Family::Crowd, 1 << 15);
+    Frame { bytes, varied: varied.map(|varied| Varied { address: Some(CROWD), ..varied }) }
 }
 
 /// Where the source port lies.
 pub(crate) const fn port_at(family: Family) -> i16 {
     match family {
-        Family::V4 => 14 + 20,
+        Family::V4 | Family::Crowd => 14 + 20,
         Family::V6 => 14 + 40,
         Family::Tagged => 14 + 4 + 20,
     }
@@ -127,6 +140,11 @@ fn conversation(ends: Ends, family: Family, flow: u16, forward: bool) -> Packet 
         Family::V4 => {
             let (source, destination) = order(NEAR_V4, FAR_V4);
             link / ipv4(source, destination) / transport.checksum(0) / data(FRAME - 42)
+        }
+        Family::Crowd => {
+            let (source, destination) = order(CROWD_V4, FAR_V4);
+            let ip = ipv4(source, destination).identification(CROWD.identification);
+            link / ip / transport.checksum(0) / data(FRAME - 42)
         }
         Family::V6 => {
             let (source, destination) = order(NEAR_V6, FAR_V6);

@@ -42,10 +42,11 @@ pub(crate) trait Gateway {
 /// The far host itself is what the near one sees.
 fn bridged(lab: &Lab, family: Family) -> Ends {
     let (mut near, mut far) = (lab.near().mac(), lab.far().mac());
-    if family == Family::Tagged {
-        // A MAC belongs to one node, and that node to one subnetwork.
-        near.0[3] = 7;
-        far.0[3] = 7;
+    // A MAC belongs to one node or router, and that to one subnetwork.
+    match family {
+        Family::V4 | Family::V6 => {}
+        Family::Tagged => [near.0[3], far.0[3]] = [7, 7],
+        Family::Crowd => near.0[3] = 9,
     }
     Ends { near, near_sees: far, far, far_sees: near }
 }
@@ -69,6 +70,7 @@ fn address(lab: &Lab) {
         addresses.into_iter().for_each(|address| port.address(address));
         neighbours.into_iter().for_each(|neighbour| port.neighbour(neighbour, host.mac()));
     }
+    lab.inside().route("10.5.0.0/16", frames::NEAR_V4);
 }
 
 /// Each host sees the router.
@@ -113,14 +115,14 @@ impl Cordon {
         if mode == Mode::Router {
             address(&lab);
         }
-        let policy = small_policy(bridged(&lab, Family::V4), bridged(&lab, Family::Tagged));
+        let policy = small_policy(&lab);
         Self::start_with(lab, one_file(&policy), mode, None)
     }
 
     /// A bridge with the small policy and so much room.
     pub(crate) fn small(room: Room) -> Self {
         let lab = Lab::new();
-        let policy = small_policy(bridged(&lab, Family::V4), bridged(&lab, Family::Tagged));
+        let policy = small_policy(&lab);
         Self::with_room(lab, one_file(&policy), room)
     }
 
@@ -292,7 +294,9 @@ interface = "outside"
     )
 }
 
-fn small_policy(plain: Ends, tagged: Ends) -> String {
+fn small_policy(lab: &Lab) -> String {
+    let [plain, tagged, crowd] =
+        [Family::V4, Family::Tagged, Family::Crowd].map(|family| bridged(lab, family));
     let mut policy = String::from("version = 1\n");
     for (side, port, tag, networks) in [
         ("near", "inside", "", "\"10.1.0.0/24\", \"fd00:1::/64\""),
@@ -314,11 +318,24 @@ fn small_policy(plain: Ends, tagged: Ends) -> String {
     policy += &node("host-far", &[frames::FAR_V4, frames::FAR_V6], plain.far);
     policy += &node("host-near-tagged", &[frames::NEAR_TAGGED], tagged.near);
     policy += &node("host-far-tagged", &[frames::FAR_TAGGED], tagged.far);
+    policy += &format!(
+        "[subnetwork.crowd]\nport = \"inside\"\nnetworks = [\"10.5.0.0/16\"]\n\
+         routers = [\"{}\"]\n",
+        crowd.near
+    );
+    for one in 0..1 << frames::CROWD_BITS {
+        let address = format!("addresses = [\"10.5.1.{one}\"]");
+        policy += &format!("[node.crowd-{one}]\nsubnetwork = \"crowd\"\n{address}\n");
+    }
     policy += "[application.telemetry]\nudp = [\"4000-4400\"]\ntcp = [\"4000\"]\n";
-    for suffix in ["", "-tagged"] {
+    for [name, from, to] in [
+        ["telemetry", "host-near", "host-far"],
+        ["telemetry-tagged", "host-near-tagged", "host-far-tagged"],
+        ["telemetry-crowd", "crowd/*", "host-far"],
+    ] {
         policy += &format!(
-            "[[allow]]\nname = \"telemetry{suffix}\"\nfrom = [\"host-near{suffix}\"]\n\
-             to = [\"host-far{suffix}\"]\napplications = [\"telemetry\"]\n"
+            "[[allow]]\nname = \"{name}\"\nfrom = [\"{from}\"]\nto = [\"{to}\"]\n\
+             applications = [\"telemetry\"]\n"
         );
     }
     policy

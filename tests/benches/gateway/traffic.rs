@@ -141,20 +141,28 @@ fn write(code: &mut Assembler, frame: &Frame, turns: i32) {
         code.set_wide(R4, u64::from_le_bytes(*word)).store(Width::Double, R7, at, R4);
     }
     let Some(varied) = frame.varied else { return };
-    code.copy(R8, R6).shift_right(R8, turns).and(R8, i32::from(varied.flows - 1));
+    code.copy(R8, R6).shift_right(R8, turns);
+    if let Some(address) = varied.address {
+        spread(code, address);
+    }
+    code.and(R8, i32::from(varied.flows - 1));
     code.copy(R2, R8).add(R2, varied.first.into()).big_endian(R2);
     code.store(Width::Half, R7, varied.port_at, R2);
-    if let Some(services) = varied.services {
-        let bits = turns + varied.flows.trailing_zeros().cast_signed();
-        code.copy(R2, R6).shift_right(R2, bits).and(R2, i32::from(services - 1));
-        code.add(R2, i32::from(crate::frames::SERVICE + 1)).big_endian(R2);
-        code.store(Width::Half, R7, varied.port_at + 2, R2);
-    }
     if let Some(at) = varied.balanced_at {
         // What the port gains, the payload loses: the checksum stays right.
         code.set(R2, varied.first.into()).subtract(R2, R8).big_endian(R2);
         code.store(Width::Half, R7, at, R2);
     }
+}
+
+/// Takes the lowest bits of r8 for the address of the frame that r7 points to.
+fn spread(code: &mut Assembler, address: AddressStep) {
+    let AddressStep { at, first, bits, identification } = address;
+    code.copy(R3, R8).and(R3, (1 << bits) - 1).shift_right(R8, bits);
+    // What the address gains, the identification loses.
+    code.set(R2, identification.into()).subtract(R2, R3).big_endian(R2);
+    code.store(Width::Half, R7, IDENTIFICATION_AT, R2);
+    code.add(R3, first.into()).big_endian(R3).store(Width::Half, R7, at, R3);
 }
 
 /// Counts the frames that reach an interface, and ends them there. Anything shorter goes on.
@@ -248,9 +256,18 @@ pub(crate) fn empty() -> Vec<u64> {
 pub(crate) struct Steps {
     /// How many flows; a power of two.
     pub(crate) flows: u32,
+    pub(crate) order: Order,
     pub(crate) port_at: i16,
     /// The lowest bits lie in an address instead.
     pub(crate) address: Option<AddressStep>,
+}
+
+/// From which flow to which: odd, so that every one has its turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    Counted = 1,
+    /// No two that lie beside each other in a table follow each other: the CPU would foresee that.
+    Scattered = 0x1e37_79b1,
 }
 
 /// The lower half of an IPv4 address, and what keeps the header's checksum right.
@@ -274,13 +291,9 @@ pub(crate) fn stepping(counter: &OwnedFd, programs: &OwnedFd, steps: Steps) -> V
     let missing = element(&mut code, counter);
     code.load(Width::Double, R8, R0, 0).copy(R2, R8).add(R2, 1);
     code.store(Width::Double, R0, 0, R2);
-    code.and(R8, i32::try_from(steps.flows - 1).unwrap());
-    if let Some(AddressStep { at, first, bits, identification }) = steps.address {
-        code.copy(R3, R8).and(R3, (1 << bits) - 1).shift_right(R8, bits);
-        // What the address gains, the identification loses.
-        code.set(R2, identification.into()).subtract(R2, R3).big_endian(R2);
-        code.store(Width::Half, R7, IDENTIFICATION_AT, R2);
-        code.add(R3, first.into()).big_endian(R3).store(Width::Half, R7, at, R3);
+    code.multiply(R8, steps.order as i32).and(R8, i32::try_from(steps.flows - 1).unwrap());
+    if let Some(address) = steps.address {
+        spread(&mut code, address);
     }
     code.add(R8, crate::frames::FIRST_PORT.into()).big_endian(R8);
     code.store(Width::Half, R7, steps.port_at, R8);

@@ -91,6 +91,7 @@ impl Rules {
 const TRACKED: &str = "\
 ct state established accept
 ip saddr 10.1.0.10 ip daddr 10.2.0.20 udp dport 4000-4400 ct state new accept
+ip saddr 10.5.0.0/16 ip daddr 10.2.0.20 udp dport 4000-4400 ct state new accept
 ip6 saddr fd00:1::10 ip6 daddr fd00:2::20 udp dport 4000-4400 ct state new accept
 ";
 

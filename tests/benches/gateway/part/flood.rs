@@ -12,7 +12,7 @@ use crate::kernel::{self, MapKind};
 use crate::part::ledger::Ledger;
 use crate::program::Program;
 use crate::report::{Report, Row, Target};
-use crate::traffic::{self, Sink, Steps, Timing};
+use crate::traffic::{self, Order, Sink, Steps, Timing};
 
 /// Room for so many flows.
 const ROOM: u32 = 4096;
@@ -61,8 +61,10 @@ fn flood(cordon: &Cordon, answered: bool) {
     let mut reply = frames::established(ends, Family::V4, Side::Far).bytes;
     reply[34..36].copy_from_slice(&service);
     let [source, destination] = PORTS_AT;
-    let (requests, replies) =
-        (stepping(cordon, Side::Near, source), stepping(cordon, Side::Far, destination));
+    let (requests, replies) = (
+        stepping(cordon, Side::Near, source, FLOOD),
+        stepping(cordon, Side::Far, destination, FLOOD),
+    );
     for _ in 0..FLOOD / BATCH {
         requests.run(&request, BATCH);
         if answered {
@@ -74,11 +76,11 @@ fn flood(cordon: &Cordon, answered: bool) {
 /// One frame of every flow that was there before.
 fn touch(cordon: &Cordon) {
     let request = frames::request(cordon.ends(Family::V4), Family::V4, 1).bytes;
-    stepping(cordon, Side::Near, PORTS_AT[0]).run(&request, FLOWS.into());
+    stepping(cordon, Side::Near, PORTS_AT[0], FLOWS.into()).run(&request, FLOWS.into());
 }
 
-fn stepping(cordon: &Cordon, side: Side, port_at: i16) -> Program {
-    let steps = Steps { flows: FLOOD, port_at, address: None };
+fn stepping(cordon: &Cordon, side: Side, port_at: i16, flows: u32) -> Program {
+    let steps = Steps { flows, order: Order::Counted, port_at, address: None };
     cordon.program(side).stepping(steps)
 }
 

@@ -90,12 +90,14 @@ fn over(point: &Point) -> Option<f64> {
     }
 }
 
-/// `100k` rather than 100,000; powers of two round to the decimal ones that they stand for.
+/// `100k` rather than 100,000; and 64k is what people call 65,536.
 fn short(number: f64) -> String {
-    if number >= 1e6 {
-        format!("{:.0}M", number / 1e6)
-    } else if number >= 1e3 {
-        format!("{:.0}k", number / 1e3)
+    let thousand = if number % 1024.0 == 0.0 { 1024.0 } else { 1000.0 };
+    let million = thousand * thousand;
+    if number >= million {
+        format!("{:.0}M", number / million)
+    } else if number >= thousand {
+        format!("{:.0}k", number / thousand)
     } else {
         format!("{number:.0}")
     }

@@ -22,7 +22,7 @@ pub(super) fn measure(effort: Effort, report: &mut Report) {
         .into_iter()
         .zip(&sinks)
         .map(|((name, gateway), sink)| {
-            Cell::new(name, gateway, sink, frames::opening(gateway.ends(Family::V4)), round)
+            Cell::new(name, gateway, sink, frames::opening(gateway.ends(Family::Crowd)), round)
         })
         .collect();
     for number in 0..effort.pick(15, 100) {

@@ -5,7 +5,7 @@ use crate::gateway::{Cordon, Gateway};
 use crate::part::ledger::Ledger;
 use crate::program::Program;
 use crate::statistics::Samples;
-use crate::traffic::Steps;
+use crate::traffic::{Order, Steps};
 use crate::xdp_filter::{self, Allows};
 
 use super::MANY;
@@ -15,8 +15,8 @@ pub(crate) const XDP_DROP: u32 = 1;
 pub(crate) const XDP_PASS: u32 = 2;
 pub(crate) const XDP_REDIRECT: u32 = 4;
 
-/// New flows in one round: a port each, within the half-open table.
-const NEW: u16 = 16384;
+/// New flows in one round, within the half-open table.
+const NEW: u32 = 16384;
 /// A service that no round gets to.
 const UNUSED: u16 = 398;
 
@@ -24,12 +24,14 @@ const UNUSED: u16 = 398;
 pub(super) fn all(cordon: &Cordon, repeat: u32) -> Vec<Case> {
     let ends: Ends = cordon.ends(Family::V4);
     let plain = Programs::plain(cordon);
-    let steps = |flows: u16| Steps {
-        flows: flows.into(),
+    let in_turn = Steps {
+        flows: MANY.into(),
+        order: Order::Scattered,
         port_at: frames::port_at(Family::V4),
         address: None,
     };
-    let (in_turn, new) = (plain.stepping(steps(MANY)), plain.stepping(steps(NEW)));
+    let new = Steps { flows: NEW, address: Some(frames::CROWD), ..in_turn };
+    let (in_turn, new) = (plain.stepping(in_turn), plain.stepping(new));
     let request = |family| frames::request(cordon.ends(family), family, 1);
     let v4 = request(Family::V4);
     let passes = |what, frame| plain.case(what, "established", frame, repeat);
@@ -47,7 +49,7 @@ pub(super) fn all(cordon: &Cordon, repeat: u32) -> Vec<Case> {
         Case {
             filter: None,
             renewed: true,
-            ..new.case("first frame of a flow", "opened", v4, NEW.into())
+            ..new.case("first frame of a flow", "opened", request(Family::Crowd), NEW)
         },
         Case { filter: None, ..refused("ARP request, allowed", "arp", frames::arp(ends)) },
         at_most(

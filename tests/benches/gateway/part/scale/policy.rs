@@ -7,7 +7,7 @@ use firewall_tests::lab::Lab;
 use firewall_tests::packet::{Packet, eth, ipv4, payload, udp};
 
 use crate::frames::{FIRST_PORT, FRAME, Frame, SERVICE};
-use crate::traffic::{AddressStep, Steps};
+use crate::traffic::{AddressStep, Order, Steps};
 
 /// How much there is.
 #[derive(Clone, Copy, Debug)]
@@ -92,22 +92,22 @@ fn single(packet: &Packet) -> Frame {
 }
 
 /// Flows of requests, spread over the speakers.
-pub(super) fn requests(size: Size, flows: u32) -> Steps {
-    steps(size, flows, [26, 34])
+pub(super) fn requests(size: Size, flows: u32, order: Order) -> Steps {
+    steps(size, flows, order, [26, 34])
 }
 
 /// The same flows, of replies.
-pub(super) fn replies(size: Size, flows: u32) -> Steps {
-    steps(size, flows, [30, 36])
+pub(super) fn replies(size: Size, flows: u32, order: Order) -> Steps {
+    steps(size, flows, order, [30, 36])
 }
 
 /// The lower half of an address, and a port, lie there.
-fn steps(size: Size, flows: u32, [address_at, port_at]: [i16; 2]) -> Steps {
+fn steps(size: Size, flows: u32, order: Order, [address_at, port_at]: [i16; 2]) -> Steps {
     let address = AddressStep {
         at: address_at + 2,
         first: FIRST,
         bits: size.speakers.into(),
         identification: IDENTIFICATION,
     };
-    Steps { flows, port_at, address: Some(address) }
+    Steps { flows, order, port_at, address: Some(address) }
 }

@@ -9,7 +9,7 @@ use crate::part::program::case::{Case, Runner};
 use crate::part::program::cases::{self, XDP_DROP, XDP_PASS, XDP_REDIRECT};
 use crate::program::Program;
 use crate::statistics::Samples;
-use crate::traffic;
+use crate::traffic::{self, Order};
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ impl Kind {
 
 /// Frames of one run.
 const REPEAT: u32 = 32_768;
-/// New flows of one run.
-const NEW: u32 = 16_384;
+/// New flows of one run: a hundred times as many are within the quotas of four nodes.
+const NEW: u32 = 2048;
 /// Flows that are opened before they are answered: fewer than the half-open table holds.
 const BATCH: u32 = 8_192;
 
@@ -50,8 +50,8 @@ pub(super) struct Stepping {
 
 impl Stepping {
     pub(super) fn new(program: &Program, size: Size, flows: u32) -> Self {
-        let [established, new] =
-            [flows, NEW].map(|flows| program.stepping(policy::requests(size, flows)));
+        let [established, new] = [flows, NEW]
+            .map(|flows| program.stepping(policy::requests(size, flows, Order::Scattered)));
         Self { established, new }
     }
 }
@@ -89,13 +89,15 @@ impl Site {
     /// Opens and answers that many flows, a power of two.
     fn establish(&self, flows: u32) {
         let lab = self.cordon.lab();
-        let replies = policy::replies(self.size, flows);
+        let requests = policy::requests(self.size, flows, Order::Counted);
+        let requests = self.cordon.program(Side::Near).stepping(requests);
+        let replies = policy::replies(self.size, flows, Order::Counted);
         let replies = self.cordon.program(Side::Far).stepping(replies);
         let batch = flows.min(BATCH);
         // Each CPU counts the flows for itself.
         traffic::on_cpu(0, || {
             for _ in 0..flows / batch {
-                self.ours.established.run(&policy::request(lab).bytes, batch);
+                requests.run(&policy::request(lab).bytes, batch);
                 replies.run(&policy::reply(lab).bytes, batch);
             }
         });
@@ -130,7 +132,7 @@ impl Site {
 
     /// So many of the established flows take turns, too.
     pub(super) fn take_turns(&mut self, flows: u32) {
-        let steps = policy::requests(self.size, flows);
+        let steps = policy::requests(self.size, flows, Order::Scattered);
         let [ours, empty] = [self.cordon.program(Side::Near), Program::empty()]
             .map(|program| program.stepping(steps));
         let case = Case {
