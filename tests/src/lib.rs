@@ -13,6 +13,7 @@
 
 pub mod fuzz;
 pub mod gateway;
+pub mod generate;
 pub mod lab;
 pub mod oracle;
 pub mod packet;

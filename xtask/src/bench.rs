@@ -1,10 +1,18 @@
-//! `cargo xtask bench`: release builds, then the measurements of `tests/benches/gateway`.
+//! `cargo xtask bench`: release builds, then the measurements of `tests/benches/gateway`; charts of
+//! them, and whether they are worse than earlier ones.
+
+mod chart;
+mod gate;
+mod results;
+mod svg;
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 
+use self::results::Results;
 use crate::{ebpf, process, setup, workspace};
 
 #[derive(clap::Args)]
@@ -15,6 +23,15 @@ pub(crate) struct Options {
     /// Writes every raw sample, and what it was measured on, to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Fails if three series or more are over 5 % worse, against their peers, than in this file
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+    /// Draws charts into this directory
+    #[arg(long, value_name = "DIR")]
+    charts: Option<PathBuf>,
+    /// Takes the samples of this file and measures nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "json", "parts"])]
+    from: Option<PathBuf>,
     /// What to measure; everything if none is named
     #[arg(value_name = "PART")]
     parts: Vec<Part>,
@@ -24,12 +41,18 @@ pub(crate) struct Options {
 enum Part {
     /// Frames a second through the gateway, against a bare redirect and against nftables
     Forward,
-    /// Nanoseconds that the program itself takes, by kind of frame
+    /// Nanoseconds that the program itself takes, by kind of frame, against xdp-filter
     Program,
+    /// How that grows with nodes, rules and active flows
+    Scale,
     /// From the start of `cordon stop-all` to the last frame, under full load
     Stop,
-    /// From `cordon reload` to the new policy in force, and the memory of flows and nodes
+    /// From `cordon reload` to the new policy in force
     Activate,
+    /// Established flows lost in a flood of new ones
+    Flood,
+    /// Bytes of kernel memory a flow, a node and a rule
+    Memory,
     /// Whether every frame of a mixed flood on all CPUs is counted exactly once
     Ledger,
 }
@@ -39,20 +62,48 @@ impl Part {
         match self {
             Self::Forward => "forward",
             Self::Program => "program",
+            Self::Scale => "scale",
             Self::Stop => "stop",
             Self::Activate => "activate",
+            Self::Flood => "flood",
+            Self::Memory => "memory",
             Self::Ledger => "ledger",
         }
     }
 }
 
-/// Builds and measures.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    let Options { quick, json, parts } = options;
+/// Measures, draws and compares, as far as that is wanted.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let Options { quick: _, json, compare, charts, from, parts: _ } = options;
+    if from.is_some() && compare.is_none() && charts.is_none() {
+        bail!("--from measures nothing: say --charts or --compare, too");
+    }
+    // A file that cannot be read is found out before minutes are spent.
+    let earlier = compare.as_deref().map(Results::read).transpose()?;
+    let file = match (from, json) {
+        (Some(file), _) => file.clone(),
+        (None, Some(file)) => absolute(file)?,
+        (None, None) => workspace::target().join("bench.json"),
+    };
+    if from.is_none() {
+        measure(options, &file)?;
+    }
+    if let Some(directory) = charts {
+        chart::write(&Results::read(&file)?, directory)?;
+    }
+    let Some(earlier) = earlier else { return Ok(ExitCode::SUCCESS) };
+    let comparison = gate::compare(&earlier, &Results::read(&file)?);
+    print!("{comparison}");
+    Ok(if comparison.is_worse() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Builds and measures; the samples go to the file.
+fn measure(options: &Options, file: &Path) -> Result<()> {
     if !process::is_root() {
         bail!("the benchmarks load programs and create network namespaces, which needs root");
     }
     setup::run()?;
+    let xdp_filter = setup::xdp_filter()?;
     ebpf::build()?;
     process::run(process::cargo().args([
         "build",
@@ -64,19 +115,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     bench
         .args(["bench", "--quiet", "--package=firewall-tests", "--bench=gateway", "--"])
         .env("CORDON_BIN_DIR", workspace::target().join("release"))
+        .env("XDP_FILTER_DIR", xdp_filter)
         .env("PATH", setup::path()?);
-    if *quick {
+    if options.quick {
         bench.arg("--quick");
     }
-    if let Some(file) = json {
-        bench.arg("--json").arg(absolute(file)?);
-    }
-    bench.args(parts.iter().map(|part| part.name()));
+    bench.arg("--json").arg(file);
+    bench.args(options.parts.iter().map(|part| part.name()));
     process::run(&mut bench)
 }
 
-/// cargo runs a benchmark in its package's directory.
-fn absolute(file: &Path) -> Result<PathBuf> {
+/// What cargo runs may have another current directory.
+pub(crate) fn absolute(file: &Path) -> Result<PathBuf> {
     let here = env::current_dir().context("cannot tell the current directory")?;
     Ok(here.join(file))
 }

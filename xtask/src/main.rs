@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod ebpf;
 mod fuzz;
+mod generate_policy;
 mod process;
 mod setup;
 mod soak;
@@ -42,6 +43,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Keeps a gateway busy with traffic, attacks, reloads, stops and crashes; root is needed
     Soak(soak::Options),
+    /// Writes a policy of any size, to see how it fares
+    GeneratePolicy(generate_policy::Options),
     /// Shows the firewall at work between a radiology and a hospital, in network namespaces
     Demo(demo::Options),
 }
@@ -52,11 +55,12 @@ fn main() -> ExitCode {
         Task::Setup => setup::run().map(|()| ExitCode::SUCCESS),
         Task::Build(options) => build::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Check => check::run(),
-        Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
+        Task::Bench(options) => bench::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Vmtest(options) => vmtest::run(&options),
         Task::Fuzz(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Soak(options) => soak::run(&options).map(|()| ExitCode::SUCCESS),
+        Task::GeneratePolicy(options) => generate_policy::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Demo(options) => demo::run(&options),
     };
     outcome.unwrap_or_else(|error| {

@@ -21,9 +21,6 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("tcpdump", "tcpdump"),
 ];
 
-/// Programs that the benchmarks start.
-const BENCH_PROGRAMS: [(&str, &str); 1] = [("iperf3", "iperf3")];
-
 /// Programs that the demonstration starts.
 const DEMO_PROGRAMS: [(&str, &str); 4] = [
     ("dump2dcm", "dcmtk"),
@@ -95,7 +92,6 @@ impl Missing {
             compiler: !ebpf::Compiler::find().is_ok_and(|compiler| compiler.has_clippy()),
             packages: PROGRAMS
                 .iter()
-                .chain(&BENCH_PROGRAMS)
                 .chain(&DEMO_PROGRAMS)
                 .filter(|(program, _)| process::find(program).is_none())
                 .map(|&(_, package)| package)
@@ -229,6 +225,31 @@ fn install_promtool() -> Result<()> {
         .context("the prometheus package holds no promtool")?;
     fs::remove_dir_all(&directory)?;
     Ok(())
+}
+
+/// The directory of xdp-filter's objects, which only the benchmarks need. They come in a package of
+/// which nothing else is wanted: it is unpacked, not installed.
+pub(crate) fn xdp_filter() -> Result<PathBuf> {
+    let directory = workspace::tools().join("xdp-filter");
+    if let Some(objects) = xdp_filter_objects(&directory) {
+        return Ok(objects);
+    }
+    if !is_debian() {
+        bail!(
+            "the benchmarks compare with xdp-filter, which setup takes from Debian's package libxdp1"
+        );
+    }
+    eprintln!("setup: unpacking xdp-filter's objects into target/tools");
+    update_package_lists()?;
+    unpack("libxdp1", &directory)?;
+    xdp_filter_objects(&directory).context("the package libxdp1 holds no xdpfilt_dny_all.o")
+}
+
+fn xdp_filter_objects(directory: &Path) -> Option<PathBuf> {
+    let architectures = fs::read_dir(directory.join("usr/lib")).ok()?.flatten();
+    architectures
+        .map(|architecture| architecture.path().join("bpf"))
+        .find(|objects| objects.join("xdpfilt_dny_all.o").is_file())
 }
 
 /// Downloads a package and unpacks it into a directory, which is there only when it is complete.

@@ -14,6 +14,7 @@ pub(crate) const R4: Register = Register(4);
 pub(crate) const R6: Register = Register(6);
 pub(crate) const R7: Register = Register(7);
 pub(crate) const R8: Register = Register(8);
+pub(crate) const R9: Register = Register(9);
 pub(crate) const R10: Register = Register(10);
 
 /// How wide a load or a store is.
@@ -81,6 +82,10 @@ impl Assembler {
 
     pub(crate) fn subtract(&mut self, to: Register, from: Register) -> &mut Self {
         self.push(0x1f, to, from, 0, 0)
+    }
+
+    pub(crate) fn multiply(&mut self, to: Register, value: i32) -> &mut Self {
+        self.push(0x27, to, R0, 0, value)
     }
 
     pub(crate) fn and(&mut self, to: Register, value: i32) -> &mut Self {

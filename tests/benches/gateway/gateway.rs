@@ -1,11 +1,12 @@
-//! Three gateways that do the same job in the same surroundings.
+//! Gateways that do the same job in the same surroundings.
+
+mod peer;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,11 @@ use firewall_tests::lab::{Lab, Process};
 use firewall_tests::packet::Mac;
 use serde_json::Value;
 
-use crate::frames::{self, Ends, Family};
-use crate::kernel::{self, MapKind};
-use crate::traffic;
+use crate::frames::{self, Ends, Family, Side};
+use crate::kernel;
+use crate::program::Program;
+
+pub(crate) use self::peer::{Bare, Nftables, Rules};
 
 /// Two hosts and what stands between them.
 pub(crate) trait Gateway {
@@ -39,86 +42,13 @@ pub(crate) trait Gateway {
 /// The far host itself is what the near one sees.
 fn bridged(lab: &Lab, family: Family) -> Ends {
     let (mut near, mut far) = (lab.near().mac(), lab.far().mac());
-    if family == Family::Tagged {
-        // A MAC belongs to one node, and that node to one subnetwork.
-        near.0[3] = 7;
-        far.0[3] = 7;
+    // A MAC belongs to one node or router, and that to one subnetwork.
+    match family {
+        Family::V4 | Family::V6 => {}
+        Family::Tagged => [near.0[3], far.0[3]] = [7, 7],
+        Family::Crowd => near.0[3] = 9,
     }
     Ends { near, near_sees: far, far, far_sees: near }
-}
-
-/// An XDP program that redirects every frame.
-pub(crate) struct Bare {
-    lab: Lab,
-    _links: Vec<OwnedFd>,
-}
-
-impl Bare {
-    pub(crate) fn new() -> Self {
-        let lab = Lab::new();
-        let mut links = Vec::new();
-        for (from, to) in [(lab.inside(), lab.outside()), (lab.outside(), lab.inside())] {
-            let devices = kernel::map(MapKind::Devices, 4, 1);
-            lab.gateway().run(|| kernel::set_element(&devices, 0, [to.index()]));
-            let program = kernel::load(&traffic::bare_redirect(&devices));
-            let from = from.index();
-            links.push(lab.gateway().run(|| kernel::attach(&program, from)));
-        }
-        Self { lab, _links: links }
-    }
-}
-
-impl Gateway for Bare {
-    fn lab(&self) -> &Lab {
-        &self.lab
-    }
-
-    fn ends(&self, family: Family) -> Ends {
-        bridged(&self.lab, family)
-    }
-}
-
-/// The kernel forwards what nftables accepts.
-pub(crate) struct Nftables {
-    lab: Lab,
-}
-
-const RULES: &str = "\
-table inet bench {
-    chain forward {
-        type filter hook forward priority filter; policy drop;
-        ct state established accept
-        ip saddr 10.1.0.10 ip daddr 10.2.0.20 udp dport 4000-4100 ct state new accept
-        ip6 saddr fd00:1::10 ip6 daddr fd00:2::20 udp dport 4000-4100 ct state new accept
-    }
-}
-";
-
-impl Nftables {
-    pub(crate) fn new() -> Self {
-        let lab = Lab::new();
-        address(&lab);
-        lab.gateway().run(|| {
-            for setting in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
-                fs::write(Path::new("/proc/sys/net").join(setting), "1").unwrap();
-            }
-        });
-        let mut nft = lab.gateway().command("nft");
-        let mut nft = nft.args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-        nft.stdin.take().unwrap().write_all(RULES.as_bytes()).unwrap();
-        assert!(nft.wait().unwrap().success(), "nft refuses the rules");
-        Self { lab }
-    }
-}
-
-impl Gateway for Nftables {
-    fn lab(&self) -> &Lab {
-        &self.lab
-    }
-
-    fn ends(&self, family: Family) -> Ends {
-        routed(&self.lab, family)
-    }
 }
 
 /// Gives a router its addresses, and lets it know its neighbours.
@@ -140,6 +70,7 @@ fn address(lab: &Lab) {
         addresses.into_iter().for_each(|address| port.address(address));
         neighbours.into_iter().for_each(|neighbour| port.neighbour(neighbour, host.mac()));
     }
+    lab.inside().route("10.5.0.0/16", frames::NEAR_V4);
 }
 
 /// Each host sees the router.
@@ -154,6 +85,14 @@ fn routed(lab: &Lab, family: Family) -> Ends {
 pub(crate) enum Mode {
     Bridge,
     Router,
+}
+
+/// What the maps hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) nodes: u32,
+    pub(crate) rules: u32,
+    pub(crate) flows: u32,
 }
 
 /// The real daemon.
@@ -176,21 +115,44 @@ impl Cordon {
         if mode == Mode::Router {
             address(&lab);
         }
-        let policy = small_policy(bridged(&lab, Family::V4), bridged(&lab, Family::Tagged));
-        Self::start_with(lab, &policy, mode)
+        let policy = small_policy(&lab);
+        Self::start_with(lab, one_file(&policy), mode, None)
+    }
+
+    /// A bridge with the small policy and so much room.
+    pub(crate) fn small(room: Room) -> Self {
+        let lab = Lab::new();
+        let policy = small_policy(&lab);
+        Self::with_room(lab, one_file(&policy), room)
     }
 
     pub(crate) fn with_policy(lab: Lab, policy: &str) -> Self {
-        Self::start_with(lab, policy, Mode::Bridge)
+        Self::start_with(lab, one_file(policy), Mode::Bridge, None)
     }
 
-    fn start_with(lab: Lab, policy: &str, mode: Mode) -> Self {
+    /// A bridge with a policy of those files (name, text) and so much room.
+    pub(crate) fn with_room(
+        lab: Lab,
+        policy: impl IntoIterator<Item = (String, String)>,
+        room: Room,
+    ) -> Self {
+        Self::start_with(lab, policy, Mode::Bridge, Some(room))
+    }
+
+    fn start_with(
+        lab: Lab,
+        policy: impl IntoIterator<Item = (String, String)>,
+        mode: Mode,
+        room: Option<Room>,
+    ) -> Self {
         let directory = lab.directory();
         for name in ["state", "policies"] {
             fs::create_dir(directory.join(name)).unwrap();
         }
-        fs::write(directory.join("policies/bench.toml"), policy).unwrap();
-        fs::write(directory.join("cordon.toml"), configuration(&lab, mode)).unwrap();
+        for (name, text) in policy {
+            fs::write(directory.join("policies").join(name), text).unwrap();
+        }
+        fs::write(directory.join("cordon.toml"), configuration(&lab, mode, room)).unwrap();
         let mut cordon = Self { process: None, starts: 0, mode, lab };
         cordon.start();
         cordon
@@ -232,16 +194,32 @@ impl Cordon {
 
     /// The pinned map of that name.
     pub(crate) fn map(&self, name: &str) -> OwnedFd {
+        sys::open_pin(&self.maps().join(name)).unwrap()
+    }
+
+    /// Every pinned map, by its name.
+    pub(crate) fn all_maps(&self) -> Vec<(String, OwnedFd)> {
+        let entries = fs::read_dir(self.maps()).unwrap().map(|entry| entry.unwrap());
+        let name = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+        entries.map(|entry| (name(&entry), sys::open_pin(&entry.path()).unwrap())).collect()
+    }
+
+    /// Where the maps are pinned.
+    fn maps(&self) -> PathBuf {
         let bpf = self.lab.bpffs().join("cordon");
         let mut directories = fs::read_dir(&bpf).unwrap().map(|entry| entry.unwrap().path());
         let maps = directories.find(|path| path.to_string_lossy().contains("maps-"));
-        sys::open_pin(&maps.expect("a directory of maps").join(name)).unwrap()
+        maps.expect("a directory of maps")
     }
 
-    /// The program that guards the inner port.
-    pub(crate) fn program(&self) -> OwnedFd {
-        let link = sys::open_pin(&self.lab.bpffs().join("cordon/links/inside")).unwrap();
-        kernel::program(sys::link_info(link.as_fd()).unwrap().program)
+    /// The program that guards the port of that side.
+    pub(crate) fn program(&self, side: Side) -> Program {
+        let port = match side {
+            Side::Near => "inside",
+            Side::Far => "outside",
+        };
+        let link = sys::open_pin(&self.lab.bpffs().join("cordon/links").join(port)).unwrap();
+        Program::attached(kernel::program(sys::link_info(link.as_fd()).unwrap().program))
     }
 }
 
@@ -266,6 +244,10 @@ pub(crate) fn answer(command: &mut Command) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
+fn one_file(policy: &str) -> [(String, String); 1] {
+    [("bench.toml".to_owned(), policy.to_owned())]
+}
+
 fn binary(name: &str) -> PathBuf {
     let directory = std::env::var_os("CORDON_BIN_DIR").expect("start this by `cargo xtask bench`");
     Path::new(&directory).join(name)
@@ -280,8 +262,11 @@ pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-fn configuration(lab: &Lab, mode: Mode) -> String {
+fn configuration(lab: &Lab, mode: Mode, room: Option<Room>) -> String {
     let directory = lab.directory().display();
+    let capacity = room.map_or_else(String::new, |Room { nodes, rules, flows }| {
+        format!("[capacity]\nnodes = {nodes}\nrules = {rules}\nflows = {flows}\n")
+    });
     let mode = match mode {
         Mode::Bridge => "mode = \"bridge\"\npairs = [[\"inside\", \"outside\"]]",
         Mode::Router => "mode = \"router\"",
@@ -298,7 +283,7 @@ listen = "127.0.0.1:9618"
 directory = "{directory}/policies"
 [bpf]
 directory = "{bpf}/cordon"
-[gateway]
+{capacity}[gateway]
 {mode}
 [port.inside]
 interface = "inside"
@@ -309,7 +294,9 @@ interface = "outside"
     )
 }
 
-fn small_policy(plain: Ends, tagged: Ends) -> String {
+fn small_policy(lab: &Lab) -> String {
+    let [plain, tagged, crowd] =
+        [Family::V4, Family::Tagged, Family::Crowd].map(|family| bridged(lab, family));
     let mut policy = String::from("version = 1\n");
     for (side, port, tag, networks) in [
         ("near", "inside", "", "\"10.1.0.0/24\", \"fd00:1::/64\""),
@@ -331,11 +318,24 @@ fn small_policy(plain: Ends, tagged: Ends) -> String {
     policy += &node("host-far", &[frames::FAR_V4, frames::FAR_V6], plain.far);
     policy += &node("host-near-tagged", &[frames::NEAR_TAGGED], tagged.near);
     policy += &node("host-far-tagged", &[frames::FAR_TAGGED], tagged.far);
-    policy += "[application.telemetry]\nudp = [\"4000-4100\"]\ntcp = [\"4000\"]\n";
-    for suffix in ["", "-tagged"] {
+    policy += &format!(
+        "[subnetwork.crowd]\nport = \"inside\"\nnetworks = [\"10.5.0.0/16\"]\n\
+         routers = [\"{}\"]\n",
+        crowd.near
+    );
+    for one in 0..1 << frames::CROWD_BITS {
+        let address = format!("addresses = [\"10.5.1.{one}\"]");
+        policy += &format!("[node.crowd-{one}]\nsubnetwork = \"crowd\"\n{address}\n");
+    }
+    policy += "[application.telemetry]\nudp = [\"4000-4400\"]\ntcp = [\"4000\"]\n";
+    for [name, from, to] in [
+        ["telemetry", "host-near", "host-far"],
+        ["telemetry-tagged", "host-near-tagged", "host-far-tagged"],
+        ["telemetry-crowd", "crowd/*", "host-far"],
+    ] {
         policy += &format!(
-            "[[allow]]\nname = \"telemetry{suffix}\"\nfrom = [\"host-near{suffix}\"]\n\
-             to = [\"host-far{suffix}\"]\napplications = [\"telemetry\"]\n"
+            "[[allow]]\nname = \"{name}\"\nfrom = [\"{from}\"]\nto = [\"{to}\"]\n\
+             applications = [\"telemetry\"]\n"
         );
     }
     policy

@@ -17,11 +17,21 @@ const LINK_CREATE: u32 = 28;
 /// `BPF_XDP`.
 const ATTACH_XDP: u32 = 37;
 
+/// Bytes that the kernel charges for a map, its fixed part included (`memlock` in fdinfo).
+pub(crate) fn memory(map: &OwnedFd) -> u64 {
+    let path = format!("/proc/self/fdinfo/{}", map.as_raw_fd());
+    let text = fs::read_to_string(path).unwrap();
+    let mut lines = text.lines();
+    let bytes = lines.find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok());
+    bytes.expect("the kernel says how much memory a map takes")
+}
+
 /// The maps in use here (`enum bpf_map_type`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum MapKind {
     Programs = 3,
     PerCpuArray = 6,
+    LruHash = 9,
     Devices = 14,
 }
 
@@ -81,6 +91,13 @@ pub(crate) fn read_per_cpu<const WORDS: usize>(map: &OwnedFd) -> Vec<[u64; WORDS
     values
 }
 
+/// Sets them.
+pub(crate) fn write_per_cpu<const WORDS: usize>(map: &OwnedFd, values: &[[u64; WORDS]]) {
+    // SAFETY: four bytes of key, and as many values as were read.
+    let set = unsafe { sys::map_update(map.as_fd(), &0_u32, values) };
+    set.unwrap_or_else(|error| panic!("per-CPU element: {error}"));
+}
+
 fn possible_cpus() -> usize {
     let range = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap();
     let last = range.trim().rsplit(['-', ',']).next().unwrap();
@@ -137,7 +154,17 @@ pub(crate) fn program(id: u32) -> OwnedFd {
 /// Attaches a program natively to an interface of this network namespace, until it is closed.
 pub(crate) fn attach(program: &OwnedFd, interface: u32) -> OwnedFd {
     const NATIVE: u32 = 1 << 2;
-    let mut attributes = [number(program), interface, ATTACH_XDP, NATIVE];
+    attach_as(program, interface, NATIVE)
+}
+
+/// The same in the stack, where the driver has no part in it.
+pub(crate) fn attach_generic(program: &OwnedFd, interface: u32) -> OwnedFd {
+    const GENERIC: u32 = 1 << 1;
+    attach_as(program, interface, GENERIC)
+}
+
+fn attach_as(program: &OwnedFd, interface: u32, mode: u32) -> OwnedFd {
+    let mut attributes = [number(program), interface, ATTACH_XDP, mode];
     // SAFETY: BPF_LINK_CREATE.
     let link = unsafe { bpf_fd(LINK_CREATE, &mut attributes) };
     link.unwrap_or_else(|error| panic!("interface {interface}: {error}"))

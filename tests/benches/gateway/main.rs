@@ -14,9 +14,11 @@ mod frames;
 mod gateway;
 mod kernel;
 mod part;
+mod program;
 mod report;
 mod statistics;
 mod traffic;
+mod xdp_filter;
 
 use std::path::PathBuf;
 

@@ -1,9 +1,12 @@
 //! What is measured, one file each.
 
 mod activate;
+mod flood;
 mod forward;
 mod ledger;
+mod memory;
 mod program;
+mod scale;
 mod stop;
 
 use crate::Effort;
@@ -12,10 +15,13 @@ use crate::report::Report;
 type Measure = fn(Effort, &mut Report);
 
 /// Every part, in the order of the table.
-pub(crate) const PARTS: [(&str, Measure); 5] = [
+pub(crate) const PARTS: [(&str, Measure); 8] = [
     ("forward", forward::measure),
     ("program", program::measure),
+    ("scale", scale::measure),
     ("stop", stop::measure),
     ("activate", activate::measure),
+    ("flood", flood::measure),
+    ("memory", memory::measure),
     ("ledger", ledger::measure),
 ];

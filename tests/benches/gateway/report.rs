@@ -6,12 +6,81 @@ use std::process::Command;
 
 use serde_json::{Map, Value, json};
 
+use crate::statistics::Samples;
+
 /// What the measurements came to.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     rows: Vec<Row>,
     notes: Vec<String>,
     samples: Map<String, Value>,
+    series: Vec<Value>,
+    points: Vec<Value>,
+}
+
+/// Two things that were measured in turns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pair<'a> {
+    pub(crate) what: &'a str,
+    pub(crate) unit: Unit,
+    pub(crate) ours: &'a Samples,
+    pub(crate) peer: &'a Samples,
+    pub(crate) peer_is: &'a str,
+    pub(crate) target: Option<f64>,
+    pub(crate) caches: Caches,
+}
+
+/// What is measured, and with it which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Nanoseconds a frame.
+    Nanoseconds,
+    /// Millions of frames a second.
+    Rate,
+}
+
+/// Whether what is touched fits the CPU's caches: where it does not, the neighbours on the machine
+/// have a say in the figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caches {
+    Warm,
+    Cold,
+}
+
+/// Where a figure lies in a chart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    /// Over a number, on a logarithmic axis.
+    Over(u32),
+    /// Among the bars of a group.
+    In(&'a str),
+}
+
+impl Unit {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "ns",
+            Self::Rate => "Mpps",
+        }
+    }
+
+    const fn digits(self) -> usize {
+        match self {
+            Self::Nanoseconds => 1,
+            Self::Rate => 2,
+        }
+    }
+
+    const fn better(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "less",
+            Self::Rate => "more",
+        }
+    }
+
+    pub(crate) fn show(self, samples: &Samples) -> String {
+        format!("{} {}", samples.show(self.digits()), self.name())
+    }
 }
 
 /// One figure, and what it is measured against.
@@ -51,6 +120,44 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// A row, and a series that later runs are compared with.
+    pub(crate) fn pair(&mut self, pair: Pair<'_>) {
+        let Pair { what, unit, ours, peer, peer_is, target, caches } = pair;
+        let ratio = ours.over(peer);
+        let reached = |target| match unit {
+            Unit::Nanoseconds => Target::at_most(target, "", ratio.median()),
+            Unit::Rate => Target::at_least(target, ratio.median()),
+        };
+        self.row(Row {
+            what: what.to_owned(),
+            ours: unit.show(ours),
+            peer: format!("{peer_is}: {}", unit.show(peer)),
+            ratio: ratio.show(2),
+            target: target.and_then(reached),
+        });
+        self.series.push(json!({
+            "name": format!("{what} / {peer_is}"),
+            "better": unit.better(),
+            "cold": caches == Caches::Cold,
+            "unit": unit.name(),
+            "ours": ours.json(),
+            "peer": peer.json(),
+        }));
+    }
+
+    /// A point or a bar of a chart.
+    pub(crate) fn point(&mut self, chart: &str, series: &str, place: Place<'_>, at: &Samples) {
+        let [low, median, high] = [0.25, 0.5, 0.75].map(|share| at.quantile(share));
+        let place = match place {
+            Place::Over(number) => json!(number),
+            Place::In(group) => json!(group),
+        };
+        self.points.push(json!({
+            "chart": chart, "series": series, "place": place,
+            "low": low, "median": median, "high": high,
+        }));
+    }
+
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
@@ -88,6 +195,8 @@ impl Report {
             "machine": machine(),
             "rows": rows,
             "notes": self.notes,
+            "series": self.series,
+            "points": self.points,
             "samples": self.samples,
         });
         let text = serde_json::to_string_pretty(&all).unwrap();

@@ -2,17 +2,18 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use firewall_tests::lab::Link;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::assembler::{
-    Assembler, Condition, Helper, R0, R1, R2, R3, R4, R6, R7, R8, R10, Register, Width,
+    Assembler, Condition, Helper, R0, R1, R2, R3, R4, R6, R7, R8, R9, R10, Register, Width,
 };
 use crate::frames::{FRAME, Frame};
 use crate::kernel::{self, MapKind};
+use crate::program::Program;
 
 const XDP_DROP: i32 = 1;
 const XDP_PASS: i32 = 2;
@@ -22,27 +23,46 @@ const XDP_TX: i32 = 3;
 /// stand for many flows also count through their source ports.
 #[derive(Debug)]
 pub(crate) struct Generator {
-    program: OwnedFd,
+    program: Program,
+    /// [`Sent`] of every CPU.
+    counter: OwnedFd,
     link: Link,
     index: u32,
 }
 
+/// What a generator notes: how many frames it has made, and the `CLOCK_MONOTONIC` of the first and the
+/// last batch, in ns.
+type Sent = [u64; 3];
+
+/// The kernel makes live frames in batches of that many (`NAPI_POLL_WEIGHT`), and lets each batch be
+/// worked off before the next.
+const BATCH: u32 = 64;
+
 impl Generator {
     /// As many frames as a power of two.
     pub(crate) fn new(link: &Link, frames: &[Frame]) -> Self {
-        let counter = kernel::map(MapKind::PerCpuArray, 8, 1);
-        let program = kernel::load(&generator(&counter, frames));
-        Self { program, link: link.clone(), index: link.index() }
+        let counter = kernel::map(MapKind::PerCpuArray, 24, 1);
+        let program = Program::new(kernel::load(&generator(&counter, frames)));
+        Self { program, counter, link: link.clone(), index: link.index() }
     }
 
-    /// Sends that many frames from that CPU; how long it took until they were under way.
+    /// Sends that many frames, some batches of them, from that CPU; how long they took. What the
+    /// kernel takes to begin and to end does not count.
     pub(crate) fn send(&self, cpu: usize, count: u32) -> Duration {
+        let mut sent: Vec<Sent> = kernel::read_per_cpu(&self.counter);
+        sent.iter_mut().for_each(|[_, first, last]| [*first, *last] = [0; 2]);
+        kernel::write_per_cpu(&self.counter, &sent);
+        let before = sent[cpu][0];
         self.link.namespace().run(|| {
             pin(cpu);
-            let begun = Instant::now();
             self.burst(count);
-            begun.elapsed()
-        })
+        });
+        let [after, first, last] = kernel::read_per_cpu(&self.counter)[cpu];
+        let batch = u64::from(BATCH);
+        let marked = (after - 1) / batch * batch - before.next_multiple_of(batch);
+        #[expect(clippy::cast_precision_loss, reason = "a few million frames")]
+        let marked = marked as f64;
+        Duration::from_nanos(last - first).mul_f64(f64::from(count) / marked)
     }
 
     /// Sends bursts of that many frames until told to end.
@@ -56,8 +76,19 @@ impl Generator {
     }
 
     fn burst(&self, count: u32) {
-        kernel::run_live(&self.program, &[0; FRAME], self.index, count);
+        self.program.run_live(&[0; FRAME], self.index, count);
     }
+}
+
+/// Does that on one CPU, in a thread of its own: a daemon inherits the CPUs of the thread that starts
+/// it.
+pub(crate) fn on_cpu<T: Send>(cpu: usize, act: impl FnOnce() -> T + Send) -> T {
+    let work = || {
+        pin(cpu);
+        act()
+    };
+    let done = std::thread::scope(|scope| scope.spawn(work).join());
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn pin(cpu: usize) {
@@ -75,6 +106,7 @@ fn generator(counter: &OwnedFd, frames: &[Frame]) -> Vec<u64> {
     let missing = element(&mut code, counter);
     code.load(Width::Double, R6, R0, 0).copy(R2, R6).add(R2, 1);
     code.store(Width::Double, R0, 0, R2);
+    mark(&mut code);
     let mut written = Vec::new();
     for (turn, frame) in (0..).zip(frames) {
         code.copy(R2, R6).and(R2, (1 << turns) - 1);
@@ -91,13 +123,29 @@ fn generator(counter: &OwnedFd, frames: &[Frame]) -> Vec<u64> {
     code.finish()
 }
 
+/// Notes the time of a batch in the [`Sent`] that r0 points to; r6 is the count.
+fn mark(code: &mut Assembler) {
+    code.copy(R9, R0).copy(R2, R6).and(R2, i32::try_from(BATCH - 1).unwrap());
+    let within = code.jump_if(R2, Condition::Unequal, 0);
+    code.call(Helper::KtimeGetNs).store(Width::Double, R9, 16, R0);
+    code.load(Width::Double, R2, R9, 8);
+    let later = code.jump_if(R2, Condition::Unequal, 0);
+    code.store(Width::Double, R9, 8, R0);
+    code.land(within);
+    code.land(later);
+}
+
 /// Writes a frame to where r7 points; r6 is the count.
 fn write(code: &mut Assembler, frame: &Frame, turns: i32) {
     for (word, at) in frame.bytes.as_chunks::<8>().0.iter().zip((0..).step_by(8)) {
         code.set_wide(R4, u64::from_le_bytes(*word)).store(Width::Double, R7, at, R4);
     }
     let Some(varied) = frame.varied else { return };
-    code.copy(R8, R6).shift_right(R8, turns).and(R8, i32::from(varied.flows - 1));
+    code.copy(R8, R6).shift_right(R8, turns);
+    if let Some(address) = varied.address {
+        spread(code, address);
+    }
+    code.and(R8, i32::from(varied.flows - 1));
     code.copy(R2, R8).add(R2, varied.first.into()).big_endian(R2);
     code.store(Width::Half, R7, varied.port_at, R2);
     if let Some(at) = varied.balanced_at {
@@ -105,6 +153,16 @@ fn write(code: &mut Assembler, frame: &Frame, turns: i32) {
         code.set(R2, varied.first.into()).subtract(R2, R8).big_endian(R2);
         code.store(Width::Half, R7, at, R2);
     }
+}
+
+/// Takes the lowest bits of r8 for the address of the frame that r7 points to.
+fn spread(code: &mut Assembler, address: AddressStep) {
+    let AddressStep { at, first, bits, identification } = address;
+    code.copy(R3, R8).and(R3, (1 << bits) - 1).shift_right(R8, bits);
+    // What the address gains, the identification loses.
+    code.set(R2, identification.into()).subtract(R2, R3).big_endian(R2);
+    code.store(Width::Half, R7, IDENTIFICATION_AT, R2);
+    code.add(R3, first.into()).big_endian(R3).store(Width::Half, R7, at, R3);
 }
 
 /// Counts the frames that reach an interface, and ends them there. Anything shorter goes on.
@@ -193,17 +251,52 @@ pub(crate) fn empty() -> Vec<u64> {
     code.finish()
 }
 
-/// A program that counts through the source ports of the frame at `port_at` and then becomes the
-/// program in `programs`.
-pub(crate) fn stepping(counter: &OwnedFd, programs: &OwnedFd, port_at: i16, mask: i32) -> Vec<u64> {
+/// Where the number of a flow lies in an IPv4 frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Steps {
+    /// How many flows; a power of two.
+    pub(crate) flows: u32,
+    pub(crate) order: Order,
+    pub(crate) port_at: i16,
+    /// The lowest bits lie in an address instead.
+    pub(crate) address: Option<AddressStep>,
+}
+
+/// From which flow to which: odd, so that every one has its turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    Counted = 1,
+    /// No two that lie beside each other in a table follow each other: the CPU would foresee that.
+    Scattered = 0x1e37_79b1,
+}
+
+/// The lower half of an IPv4 address, and what keeps the header's checksum right.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AddressStep {
+    pub(crate) at: i16,
+    pub(crate) first: u16,
+    pub(crate) bits: i32,
+    /// The identification of the first frame; it counts down.
+    pub(crate) identification: u16,
+}
+
+/// Where an IPv4 frame without a tag has its identification.
+const IDENTIFICATION_AT: i16 = 14 + 4;
+
+/// A program that counts through the flows and then becomes the program in `programs`.
+pub(crate) fn stepping(counter: &OwnedFd, programs: &OwnedFd, steps: Steps) -> Vec<u64> {
     let mut code = Assembler::default();
     code.copy(R6, R1);
     let short = packet(&mut code, R7);
     let missing = element(&mut code, counter);
     code.load(Width::Double, R8, R0, 0).copy(R2, R8).add(R2, 1);
     code.store(Width::Double, R0, 0, R2);
-    code.and(R8, mask).add(R8, crate::frames::FIRST_PORT.into()).big_endian(R8);
-    code.store(Width::Half, R7, port_at, R8);
+    code.multiply(R8, steps.order as i32).and(R8, i32::try_from(steps.flows - 1).unwrap());
+    if let Some(address) = steps.address {
+        spread(&mut code, address);
+    }
+    code.add(R8, crate::frames::FIRST_PORT.into()).big_endian(R8);
+    code.store(Width::Half, R7, steps.port_at, R8);
     code.copy(R1, R6).map(R2, programs).set(R3, 0).call(Helper::TailCall);
     code.land(short);
     code.land(missing);

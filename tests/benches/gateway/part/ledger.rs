@@ -17,13 +17,13 @@ const REASONS: [(&str, u64); 4] =
     [("established", 4), ("unknown_source", 2), ("no_rule", 1), ("ethertype", 1)];
 
 /// What the daemon has counted on both ports.
-struct Ledger {
+pub(super) struct Ledger {
     received: u64,
     verdicts: Vec<(String, u64)>,
 }
 
 impl Ledger {
-    fn read(cordon: &Cordon) -> Self {
+    pub(super) fn read(cordon: &Cordon) -> Self {
         let counters = cordon.ask(&["counters"]);
         let packets = |value: &Value| value["packets"].as_u64().unwrap();
         let (mut received, mut verdicts) = (0, Vec::new());
@@ -39,7 +39,7 @@ impl Ledger {
         Self { received, verdicts }
     }
 
-    fn of(&self, reason: &str) -> u64 {
+    pub(super) fn of(&self, reason: &str) -> u64 {
         let found = self.verdicts.iter().filter(|(name, _)| name == reason);
         found.map(|(_, packets)| packets).sum()
     }
