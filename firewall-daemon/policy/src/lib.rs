@@ -23,5 +23,5 @@ pub use compile::{
 };
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity, Style};
 pub use model::Policy;
-pub use resolve::{Ports, Resolved, resolve};
+pub use resolve::{Parsed, Ports, Resolved, parse, resolve};
 pub use source::{ReadError, Sources};

@@ -19,7 +19,7 @@ use crate::model::{
     Application, Expectation, Expected, Inventory, Node, Parts, Policy, Protocol, Rule, Subnetwork,
 };
 use crate::source::Sources;
-use crate::spec::{self, Spec, Text, Texts};
+use crate::spec::{self, As, Spec, Text, Texts};
 use crate::suggest::did_you_mean;
 use networks::Written;
 pub(crate) use networks::{lies_within, mapped_length};
@@ -43,7 +43,42 @@ pub struct Resolved {
 /// Everything that is wrong with it, warnings included, in the order of the text. Expectations are
 /// tried only on a policy that is valid otherwise.
 pub fn resolve(sources: &Sources, ports: &Ports) -> Result<Resolved, Diagnostics> {
-    let spec::Read { spec, found, is_broken } = spec::read(sources);
+    parse(sources).resolve(ports)
+}
+
+/// A policy whose form has been read, and nothing else.
+pub struct Parsed<'a> {
+    sources: &'a Sources,
+    read: spec::Read<'a>,
+}
+
+/// The first half of [`resolve`].
+pub fn parse(sources: &Sources) -> Parsed<'_> {
+    Parsed { sources, read: spec::read(sources, As::Plain) }
+}
+
+impl Parsed<'_> {
+    /// The second half of [`resolve`].
+    ///
+    /// # Errors
+    /// Those of [`resolve`].
+    pub fn resolve(self, ports: &Ports) -> Result<Resolved, Diagnostics> {
+        let Self { sources, read } = self;
+        let is_plain = read.is_plain;
+        match resolve_read(sources, read, ports) {
+            // One voice complains: the parser of all of TOML sees more of what is wrong.
+            Err(_) if is_plain => resolve_read(sources, spec::read(sources, As::Toml), ports),
+            resolved => resolved,
+        }
+    }
+}
+
+fn resolve_read(
+    sources: &Sources,
+    read: spec::Read<'_>,
+    ports: &Ports,
+) -> Result<Resolved, Diagnostics> {
+    let spec::Read { spec, found, is_broken, is_plain: _ } = read;
     if is_broken {
         return Err(Diagnostics::sorted(found));
     }

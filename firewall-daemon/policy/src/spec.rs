@@ -1,5 +1,6 @@
 //! The policy as it is written: every name and value with its place, nothing checked but the form.
 
+mod plain;
 mod table;
 
 use std::borrow::Cow;
@@ -16,7 +17,7 @@ use crate::source::Sources;
 use table::Table;
 
 /// A value and its place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct At<T> {
     pub(crate) value: T,
     pub(crate) span: Span,
@@ -29,7 +30,7 @@ pub(crate) type Texts<'a> = At<Vec<Text<'a>>>;
 
 /// All files as one document, in the order of the text. What is absent here was either left out or
 /// already complained about.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Spec<'a> {
     pub(crate) subnetworks: Vec<SubnetworkSpec<'a>>,
     pub(crate) nodes: Vec<NodeSpec<'a>>,
@@ -39,7 +40,7 @@ pub(crate) struct Spec<'a> {
 }
 
 /// `[subnetwork.NAME]`
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct SubnetworkSpec<'a> {
     pub(crate) name: Text<'a>,
     pub(crate) description: Option<Text<'a>>,
@@ -55,7 +56,7 @@ pub(crate) struct SubnetworkSpec<'a> {
 }
 
 /// `[node.NAME]`
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct NodeSpec<'a> {
     pub(crate) name: Text<'a>,
     pub(crate) description: Option<Text<'a>>,
@@ -70,7 +71,7 @@ pub(crate) struct NodeSpec<'a> {
 }
 
 /// `[application.NAME]`
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct ApplicationSpec<'a> {
     pub(crate) name: Text<'a>,
     pub(crate) description: Option<Text<'a>>,
@@ -82,7 +83,7 @@ pub(crate) struct ApplicationSpec<'a> {
 }
 
 /// `[[allow]]`
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct RuleSpec<'a> {
     pub(crate) span: Span,
     pub(crate) name: Option<Text<'a>>,
@@ -94,7 +95,7 @@ pub(crate) struct RuleSpec<'a> {
 }
 
 /// `[[expect]]`
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct ExpectationSpec<'a> {
     pub(crate) span: Span,
     pub(crate) from: Option<Text<'a>>,
@@ -109,23 +110,36 @@ pub(crate) struct Read<'a> {
     pub(crate) found: Vec<Diagnostic>,
     /// Some file is not TOML: names may be missing, so nothing can be said about references.
     pub(crate) is_broken: bool,
+    /// Some file was read as a plain one: if the policy is wrong, it is to be read as all of TOML.
+    pub(crate) is_plain: bool,
+}
+
+/// How files are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum As {
+    /// Plain ones fast, the others as all of TOML.
+    Plain,
+    /// All of TOML.
+    Toml,
 }
 
 /// Below so many bytes a thread costs more than it saves.
 const WORTH_A_THREAD: usize = 64 * 1024;
 
 /// Reads every file, large ones side by side.
-pub(crate) fn read(sources: &Sources) -> Read<'_> {
+pub(crate) fn read(sources: &Sources, form: As) -> Read<'_> {
     let size: usize = sources.files().iter().map(|source| source.text.len()).sum();
     let files = sources.files().iter().enumerate();
     let parts: Vec<Part<'_>> = if size < WORTH_A_THREAD {
-        files.map(|(file, source)| part(file, &source.text)).collect()
+        files.map(|(file, source)| part(file, &source.text, form)).collect()
     } else {
-        side_by_side(sources)
+        side_by_side(sources, form)
     };
-    let mut read = Read { spec: Spec::default(), found: Vec::new(), is_broken: false };
+    let mut read =
+        Read { spec: Spec::default(), found: Vec::new(), is_broken: false, is_plain: false };
     let mut is_versioned = false;
-    for Part { spec, found, is_broken, is_versioned: says_version } in parts {
+    for part in parts {
+        let Part { spec, found, is_broken, is_versioned: says_version, is_plain } = part;
         let Spec { subnetworks, nodes, applications, rules, expectations } = spec;
         read.spec.subnetworks.extend(subnetworks);
         read.spec.nodes.extend(nodes);
@@ -134,6 +148,7 @@ pub(crate) fn read(sources: &Sources) -> Read<'_> {
         read.spec.expectations.extend(expectations);
         read.found.extend(found);
         read.is_broken |= is_broken;
+        read.is_plain |= is_plain;
         is_versioned |= says_version;
     }
     if !is_versioned && !read.is_broken {
@@ -153,10 +168,11 @@ struct Part<'a> {
     found: Vec<Diagnostic>,
     is_broken: bool,
     is_versioned: bool,
+    is_plain: bool,
 }
 
 /// One thread a processor, each takes the next file that nobody has.
-fn side_by_side(sources: &Sources) -> Vec<Part<'_>> {
+fn side_by_side(sources: &Sources, form: As) -> Vec<Part<'_>> {
     let files = sources.files();
     let parts: Vec<OnceLock<Part<'_>>> = files.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
@@ -169,7 +185,7 @@ fn side_by_side(sources: &Sources) -> Vec<Part<'_>> {
                     let (Some(source), Some(place)) = (files.get(file), parts.get(file)) else {
                         return;
                     };
-                    place.get_or_init(|| part(file, &source.text));
+                    place.get_or_init(|| part(file, &source.text, form));
                 }
             });
         }
@@ -177,12 +193,20 @@ fn side_by_side(sources: &Sources) -> Vec<Part<'_>> {
     // A thread that could not be started or died leaves its file to us.
     let read = parts.into_iter().enumerate().zip(files);
     let read = read.map(|((file, part_of), source)| {
-        part_of.into_inner().unwrap_or_else(|| part(file, &source.text))
+        part_of.into_inner().unwrap_or_else(|| part(file, &source.text, form))
     });
     read.collect()
 }
 
-fn part(file: usize, text: &str) -> Part<'_> {
+fn part(file: usize, text: &str, form: As) -> Part<'_> {
+    match form {
+        As::Plain => {
+            if let Some((spec, is_versioned)) = plain::read(file, text) {
+                return Part { spec, is_versioned, is_plain: true, ..Part::default() };
+            }
+        }
+        As::Toml => {}
+    }
     let mut part = Part::default();
     let found = RefCell::default();
     let (document, errors) = DeTable::parse_recoverable(text);
