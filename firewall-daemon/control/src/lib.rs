@@ -15,7 +15,7 @@ mod status;
 
 pub use client::{Client, ClientError, EventStream, ProtocolError};
 pub use command::{
-    Caller, Changes, NodeReport, ReasonError, ReasonRequest, ReloadReport, ResumeRequest,
+    Caller, Changes, NodeReport, ReasonError, ReasonRequest, ReloadReport, ResumeRequest, Steps,
     StopReport, StopRequest, check_reason,
 };
 pub use counters::{

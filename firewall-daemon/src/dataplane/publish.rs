@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use firewall_common::Generation;
 use firewall_common::abi::Publication;
 use firewall_common::image::Line;
-use firewall_policy::{Image, Names};
+use firewall_policy::Names;
 
 use super::stop::Stopper;
 use super::{DataPlane, sys};
@@ -39,11 +39,12 @@ impl DataPlane {
     /// makes it the active one. A frame is decided under the old image or the new, never a mixture.
     pub fn activate(
         &mut self,
-        image: &Image,
+        image: Vec<Line>,
+        names: &Names,
         stopper: &Stopper,
     ) -> Result<Generation, ActivateError> {
-        let published = self.publish(&image.lines, &image.names, stopper)?;
-        self.kept.image(image.lines.clone(), published);
+        let published = self.publish(&image, names, stopper)?;
+        self.kept.image(image, published);
         Ok(published.generation)
     }
 

@@ -14,14 +14,18 @@ const LISTED: usize = 50;
 
 /// Activates what lies in the policy directory; a bad policy changes nothing
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {}
-
-pub(crate) async fn run(_: &Arguments, context: &Context) -> Result<(), Failure> {
-    let report = context.client().reload().await.map_err(context.explain())?;
-    context.answer(&report, render)
+pub(crate) struct Arguments {
+    /// Tell what each step took
+    #[arg(long, short)]
+    verbose: bool,
 }
 
-pub(super) fn render(report: &ReloadReport, paint: Paint) -> String {
+pub(crate) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
+    let report = context.client().reload().await.map_err(context.explain())?;
+    context.answer(&report, |report, paint| render(report, arguments.verbose, paint))
+}
+
+pub(super) fn render(report: &ReloadReport, verbose: bool, paint: Paint) -> String {
     let mut text: String = report.warnings.iter().map(detail).collect();
     let ReloadReport { generation, policy_hash, .. } = report;
     text += &format!("generation {generation}, policy {policy_hash} is in force\n");
@@ -37,6 +41,11 @@ pub(super) fn render(report: &ReloadReport, paint: Paint) -> String {
         }
     }
     text += &format!("\ntook {}\n", microseconds(report.took_microseconds));
+    if verbose {
+        for (step, milliseconds) in report.steps.named() {
+            text += &format!("  {step:<8}  {milliseconds:>9.1} ms\n");
+        }
+    }
     if !report.message.is_empty() {
         text += &(clean(&report.message) + "\n");
     }

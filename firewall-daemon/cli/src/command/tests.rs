@@ -311,9 +311,14 @@ fn a_reload_tells_what_changed_and_what_was_cut() {
             rendered: None,
         }],
         took_microseconds: 12_345,
+        steps: Steps { read_ms: 0.5, compile_ms: 11.8, ..Steps::default() },
         message: String::new(),
     };
-    assert_snapshot!(reload::render(&report, Paint::plain()));
+    let brief = reload::render(&report, false, Paint::plain());
+    let verbose = reload::render(&report, true, Paint::plain());
+    assert_eq!(verbose.lines().count(), brief.lines().count() + report.steps.named().len());
+    assert!(verbose.ends_with("  compare         0.0 ms\n"), "{verbose}");
+    assert_snapshot!(brief);
 }
 
 #[test]
