@@ -1,6 +1,6 @@
 //! How the firewall stands, in the words of the control API.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 
@@ -14,6 +14,7 @@ use firewall_control::{
     Tally, VerdictCount,
 };
 use firewall_policy::{Names, Policy, model};
+use foldhash::{HashMap, HashMapExt as _};
 
 use crate::dataplane::clock::Clock;
 use crate::dataplane::latch::{Latched, LatchedStop};
@@ -108,7 +109,7 @@ pub fn nodes(maps: &Maps, policy: &Policy, names: &Names, clock: Clock) -> io::R
         Node {
             name: node.name.to_string(),
             subnetwork: policy.subnetwork(node.subnetwork).name.to_string(),
-            kind: node.kind.clone(),
+            kind: node.kind.as_deref().map(str::to_owned),
             addresses: node.addresses.iter().map(ToString::to_string).collect(),
             mac: match node.mac {
                 MacBinding::Exact(mac) => Some(mac.to_string()),

@@ -11,6 +11,7 @@ pub mod compile;
 pub mod diagnostic;
 pub mod explain;
 pub mod model;
+mod parallel;
 pub mod resolve;
 pub mod source;
 mod spec;

@@ -5,14 +5,12 @@ mod table;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::num::NonZeroUsize;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::model::Few;
+use crate::parallel::side_by_side;
 use crate::source::Sources;
 use table::Table;
 
@@ -26,10 +24,10 @@ pub(crate) struct At<T> {
 /// Text of the sources.
 pub(crate) type Text<'a> = At<Cow<'a, str>>;
 /// A list of texts; the span is the whole list's.
-pub(crate) type Texts<'a> = At<Vec<Text<'a>>>;
+pub(crate) type Texts<'a> = At<Few<Text<'a>>>;
 
-/// All files as one document, in the order of the text. What is absent here was either left out or
-/// already complained about.
+/// What one file says, in the order of the text. What is absent here was either left out or already
+/// complained about.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Spec<'a> {
     pub(crate) subnetworks: Vec<SubnetworkSpec<'a>>,
@@ -59,15 +57,28 @@ pub(crate) struct SubnetworkSpec<'a> {
 #[derive(Debug, PartialEq)]
 pub(crate) struct NodeSpec<'a> {
     pub(crate) name: Text<'a>,
-    pub(crate) description: Option<Text<'a>>,
-    pub(crate) organisation: Option<Text<'a>>,
-    pub(crate) responsible: Option<Text<'a>>,
+    pub(crate) inventory: Option<Box<InventorySpec<'a>>>,
     pub(crate) subnetwork: Option<Text<'a>>,
     pub(crate) kind: Option<Text<'a>>,
     pub(crate) addresses: Option<Texts<'a>>,
     pub(crate) mac: Option<Text<'a>>,
     pub(crate) roles: Option<Texts<'a>>,
     pub(crate) authentication: Option<Text<'a>>,
+}
+
+/// What people are told of a node.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct InventorySpec<'a> {
+    pub(crate) description: Option<Text<'a>>,
+    pub(crate) organisation: Option<Text<'a>>,
+    pub(crate) responsible: Option<Text<'a>>,
+}
+
+impl<'a> InventorySpec<'a> {
+    /// None if it says nothing.
+    fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
 }
 
 /// `[application.NAME]`
@@ -106,7 +117,8 @@ pub(crate) struct ExpectationSpec<'a> {
 
 /// What reading the form found.
 pub(crate) struct Read<'a> {
-    pub(crate) spec: Spec<'a>,
+    /// File by file, in name order.
+    pub(crate) specs: Vec<Spec<'a>>,
     pub(crate) found: Vec<Diagnostic>,
     /// Some file is not TOML: names may be missing, so nothing can be said about references.
     pub(crate) is_broken: bool,
@@ -133,19 +145,13 @@ pub(crate) fn read(sources: &Sources, form: As) -> Read<'_> {
     let parts: Vec<Part<'_>> = if size < WORTH_A_THREAD {
         files.map(|(file, source)| part(file, &source.text, form)).collect()
     } else {
-        side_by_side(sources, form)
+        side_by_side(sources.files(), |file, source| part(file, &source.text, form))
     };
-    let mut read =
-        Read { spec: Spec::default(), found: Vec::new(), is_broken: false, is_plain: false };
+    let mut read = Read { specs: Vec::new(), found: Vec::new(), is_broken: false, is_plain: false };
     let mut is_versioned = false;
     for part in parts {
         let Part { spec, found, is_broken, is_versioned: says_version, is_plain } = part;
-        let Spec { subnetworks, nodes, applications, rules, expectations } = spec;
-        read.spec.subnetworks.extend(subnetworks);
-        read.spec.nodes.extend(nodes);
-        read.spec.applications.extend(applications);
-        read.spec.rules.extend(rules);
-        read.spec.expectations.extend(expectations);
+        read.specs.push(spec);
         read.found.extend(found);
         read.is_broken |= is_broken;
         read.is_plain |= is_plain;
@@ -169,33 +175,6 @@ struct Part<'a> {
     is_broken: bool,
     is_versioned: bool,
     is_plain: bool,
-}
-
-/// One thread a processor, each takes the next file that nobody has.
-fn side_by_side(sources: &Sources, form: As) -> Vec<Part<'_>> {
-    let files = sources.files();
-    let parts: Vec<OnceLock<Part<'_>>> = files.iter().map(|_| OnceLock::new()).collect();
-    let next = AtomicUsize::new(0);
-    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(files.len());
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let file = next.fetch_add(1, Ordering::Relaxed);
-                    let (Some(source), Some(place)) = (files.get(file), parts.get(file)) else {
-                        return;
-                    };
-                    place.get_or_init(|| part(file, &source.text, form));
-                }
-            });
-        }
-    });
-    // A thread that could not be started or died leaves its file to us.
-    let read = parts.into_iter().enumerate().zip(files);
-    let read = read.map(|((file, part_of), source)| {
-        part_of.into_inner().unwrap_or_else(|| part(file, &source.text, form))
-    });
-    read.collect()
 }
 
 fn part(file: usize, text: &str, form: As) -> Part<'_> {
@@ -298,9 +277,12 @@ fn document_of<'a>(mut document: Table<'a, '_>, spec: &mut Spec<'a>) -> bool {
             mac: table.text("mac"),
             roles: table.texts("roles"),
             authentication: table.text("authentication"),
-            description: table.text("description"),
-            organisation: table.text("organisation"),
-            responsible: table.text("responsible"),
+            inventory: InventorySpec {
+                description: table.text("description"),
+                organisation: table.text("organisation"),
+                responsible: table.text("responsible"),
+            }
+            .boxed(),
         });
         table.finish();
     }

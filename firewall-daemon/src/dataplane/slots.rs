@@ -1,7 +1,6 @@
 //! Which name owns which slot. The slots index counters and standings that live in the kernel, so
 //! their owners live there too, beside them: both are gone after a reboot, neither before.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,6 +9,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use firewall_common::image::SUBNETWORKS;
 use firewall_common::{NodeSlot, RuleSlot, SubnetworkSlot};
 use firewall_policy::{Names, SlotSource};
+use foldhash::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
 use super::maps::Maps;
@@ -116,7 +116,7 @@ impl Region {
     }
 
     fn reclaim(&mut self, maps: &Maps, live: &[u64]) -> Vec<u32> {
-        let live: std::collections::HashSet<_> = live.iter().collect();
+        let live: HashSet<_> = live.iter().collect();
         let dead: Vec<_> = self.taken.extract_if(|owner, _| !live.contains(owner)).collect();
         self.next = 1;
         for (_, slot) in &dead {

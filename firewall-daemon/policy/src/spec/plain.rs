@@ -9,9 +9,11 @@
 use std::borrow::Cow;
 
 use super::{
-    ApplicationSpec, At, ExpectationSpec, NodeSpec, RuleSpec, Spec, SubnetworkSpec, Text, Texts,
+    ApplicationSpec, At, ExpectationSpec, InventorySpec, NodeSpec, RuleSpec, Spec, SubnetworkSpec,
+    Text, Texts,
 };
 use crate::diagnostic::Span;
+use crate::model::Few;
 
 /// What a plain file says, and whether it says the version; none if it is not plain.
 pub(super) fn read(file: usize, text: &str) -> Option<(Spec<'_>, bool)> {
@@ -137,9 +139,7 @@ impl<'a> Reader<'a> {
     fn node(&mut self, name: Text<'a>) -> Option<NodeSpec<'a>> {
         let mut spec = NodeSpec {
             name,
-            description: None,
-            organisation: None,
-            responsible: None,
+            inventory: None,
             subnetwork: None,
             kind: None,
             addresses: None,
@@ -147,6 +147,7 @@ impl<'a> Reader<'a> {
             roles: None,
             authentication: None,
         };
+        let mut inventory = InventorySpec::default();
         self.table(|key, value| match key {
             "subnetwork" => value.text(&mut spec.subnetwork),
             "kind" => value.text(&mut spec.kind),
@@ -154,11 +155,12 @@ impl<'a> Reader<'a> {
             "mac" => value.text(&mut spec.mac),
             "roles" => value.texts(&mut spec.roles),
             "authentication" => value.text(&mut spec.authentication),
-            "description" => value.text(&mut spec.description),
-            "organisation" => value.text(&mut spec.organisation),
-            "responsible" => value.text(&mut spec.responsible),
+            "description" => value.text(&mut inventory.description),
+            "organisation" => value.text(&mut inventory.organisation),
+            "responsible" => value.text(&mut inventory.responsible),
             _ => None,
         })?;
+        spec.inventory = inventory.boxed();
         (spec.subnetwork.is_some() && spec.addresses.is_some()).then_some(spec)
     }
 
@@ -269,7 +271,7 @@ impl<'a> Reader<'a> {
     fn list(&mut self) -> Option<Texts<'a>> {
         let start = self.place;
         self.take(b'[')?;
-        let mut texts = Vec::with_capacity(1);
+        let mut texts = Few::default();
         loop {
             self.skip_lines()?;
             if !texts.is_empty() && self.take(b']').is_some() {
