@@ -159,6 +159,9 @@ impl Daemon {
         let change = Change::between(before.policy.as_ref(), &policy);
         steps.compare_ms = watch.lap();
         log(&steps);
+        if let Err(error) = plane.data.drain() {
+            tracing::warn!(%error, "cannot wait for the readers of the image before");
+        }
         let hash = policy.hash();
         let (rules, nodes) = (policy.rules().len(), policy.nodes().len());
         let active = Active { policy: Some(policy), names, activated: Some(Timestamp::now()) };

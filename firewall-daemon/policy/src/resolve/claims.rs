@@ -78,7 +78,8 @@ impl<'s> Resolver<'s> {
         for node in nodes {
             let list = node.addresses.as_ref().map(|list| &*list.value).unwrap_or_default();
             let repeated = repeated(list);
-            let texts = list.iter().enumerate().filter(|(place, _)| repeated.binary_search(place).is_err());
+            let texts =
+                list.iter().enumerate().filter(|(place, _)| repeated.binary_search(place).is_err());
             for (_, text) in texts {
                 self.check_address(&mut addresses, &node.name.value, text);
             }
