@@ -299,11 +299,8 @@ fn log(steps: &Steps) {
 }
 
 fn changes(difference: Difference) -> Changes {
-    let Difference { mut added, mut removed, mut changed, mut kept } = difference;
-    for names in [&mut added, &mut removed, &mut changed, &mut kept] {
-        names.sort();
-    }
-    Changes { added, removed, changed, kept }
+    let Difference { added, removed, changed, kept } = difference;
+    Changes::new(added, removed, changed, kept)
 }
 
 fn microseconds(duration: Duration) -> u64 {

@@ -223,7 +223,7 @@ impl Steps {
     }
 }
 
-/// How two sets of names differ; all four lists are sorted and disjoint.
+/// How two sets of names differ; all four lists are sorted and disjoint, and long ones are cut short.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// Only in the new policy.
@@ -234,6 +234,52 @@ pub struct Changes {
     pub changed: Vec<String>,
     /// In both, and the same.
     pub kept: Vec<String>,
+    /// How many names each list had before it was cut short.
+    #[serde(default)]
+    pub totals: Totals,
+}
+
+/// How many names differ in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Only in the new policy.
+    pub added: u64,
+    /// Only in the old one.
+    pub removed: u64,
+    /// In both, and not the same.
+    pub changed: u64,
+    /// In both, and the same.
+    pub kept: u64,
+}
+
+/// Names that a list of [`Changes`] has at most.
+const LISTED: usize = 1000;
+
+impl Changes {
+    /// Of names in any order. What is cut are those last in the alphabet.
+    pub fn new(
+        added: Vec<String>,
+        removed: Vec<String>,
+        changed: Vec<String>,
+        kept: Vec<String>,
+    ) -> Self {
+        let count = |names: &Vec<String>| names.len() as u64;
+        let totals = Totals {
+            added: count(&added),
+            removed: count(&removed),
+            changed: count(&changed),
+            kept: count(&kept),
+        };
+        let [added, removed, changed, kept] = [added, removed, changed, kept].map(|mut names| {
+            if names.len() > LISTED {
+                names.select_nth_unstable(LISTED);
+                names.truncate(LISTED);
+            }
+            names.sort_unstable();
+            names
+        });
+        Self { added, removed, changed, kept, totals }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `cordon reload`
 
 use clap::Args;
-use firewall_control::{Changes, ReloadReport};
+use firewall_control::{Changes, ReloadReport, Totals};
 
 use super::flows;
 use crate::context::Context;
@@ -53,24 +53,25 @@ pub(super) fn render(report: &ReloadReport, verbose: bool, paint: Paint) -> Stri
 }
 
 fn changes(title: &str, changes: &Changes, paint: Paint) -> String {
-    let Changes { added, removed, changed, kept } = changes;
+    let Changes { added, removed, changed, kept, totals } = changes;
+    let Totals { added: adds, removed: removes, changed: changeds, kept: keeps } = *totals;
     let mut text = format!("\n{}\n", paint.bold(title));
-    for (word, tone, names) in [
-        ("added", Tone::Good, added),
-        ("removed", Tone::Bad, removed),
-        ("changed", Tone::Warn, changed),
-        ("kept", Tone::Dim, kept),
+    for (word, tone, names, total) in [
+        ("added", Tone::Good, added, adds),
+        ("removed", Tone::Bad, removed, removes),
+        ("changed", Tone::Warn, changed, changeds),
+        ("kept", Tone::Dim, kept, keeps),
     ] {
         let word = paint.tone(tone, format!("{word:<7}"));
-        let line = format!("  {word}  {:>5}  {}", number(names.len() as u64), list(names));
+        let line = format!("  {word}  {:>5}  {}", number(total), list(names, total));
         text += &format!("{}\n", line.trim_end());
     }
     text
 }
 
-fn list(names: &[String]) -> String {
+fn list(names: &[String], total: u64) -> String {
     let listed: Vec<_> = names.iter().take(LISTED).map(|name| clean(name)).collect();
-    let more = names.len() - listed.len();
+    let more = total.saturating_sub(listed.len() as u64);
     let text = listed.join(", ");
-    if more > 0 { format!("{text} and {} more", number(more as u64)) } else { text }
+    if more > 0 { format!("{text} and {} more", number(more)) } else { text }
 }
