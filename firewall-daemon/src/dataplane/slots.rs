@@ -107,7 +107,8 @@ impl Region {
         }
         fault::before(Step::TakeSlot);
         let places = maps.names.get(self.places.clone())?;
-        let mut free = (0..).zip(places).skip(self.next as usize);
+        // Sliced, not skipped: skipping walks there, once for every new name.
+        let mut free = (self.next..).zip(places.get(self.next as usize..)?);
         let (slot, place) = free.find(|(_, place)| place.load(SeqCst) == 0)?;
         place.store(owner, SeqCst);
         self.next = slot + 1;
