@@ -2,12 +2,13 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::time::Instant;
 
-use firewall_control::{Diagnostic, Severity};
+use firewall_control::{Diagnostic, Severity, Steps};
 use firewall_policy::diagnostic::Style;
 use firewall_policy::{
     Capacity, CompileError, Diagnostics, Image, Names, Policy, Ports, ReadError, Resolved, Sources,
-    compile, resolve,
+    compile, parse,
 };
 
 use crate::config::{Gateway, Mode};
@@ -23,6 +24,8 @@ pub struct Candidate {
     pub image: Image,
     /// What somebody should look at.
     pub warnings: Vec<Diagnostic>,
+    /// What that took: reading, parsing, resolving, compiling.
+    pub steps: Steps,
 }
 
 /// Why there is no candidate.
@@ -70,8 +73,14 @@ pub fn read(
     live: Option<&Names>,
     stopped: &[String],
 ) -> Result<Candidate, CandidateError> {
+    let (mut watch, mut steps) = (Stopwatch::start(), Steps::default());
     let sources = Sources::read(directory)?;
-    let Resolved { policy, warnings } = match resolve(&sources, &ports(gateway)) {
+    steps.read_ms = watch.lap();
+    let parsed = parse(&sources);
+    steps.parse_ms = watch.lap();
+    let resolved = parsed.resolve(&ports(gateway));
+    steps.resolve_ms = watch.lap();
+    let Resolved { policy, warnings } = match resolved {
         Ok(resolved) => resolved,
         Err(diagnostics) => return Err(CandidateError::Invalid { diagnostics, sources }),
     };
@@ -80,15 +89,34 @@ pub fn read(
         slots.reclaim(&[live], stopped);
         compiled = compile(&policy, slots, seed(), capacity);
     }
+    steps.compile_ms = watch.lap();
     match compiled {
         Ok(image) => {
             let warnings = report(&warnings, &sources);
-            Ok(Candidate { sources, policy, image, warnings })
+            Ok(Candidate { sources, policy, image, warnings, steps })
         }
         Err(error) => {
             let diagnostics = firewall_policy::Diagnostic::from(error).into();
             Err(CandidateError::Invalid { diagnostics, sources })
         }
+    }
+}
+
+/// Tells what each of several steps took.
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// The first step begins.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Milliseconds since the last call, or the start.
+    pub fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        let step = now.duration_since(self.0);
+        self.0 = now;
+        step.as_secs_f64() * 1e3
     }
 }
 

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use axum::Router;
 use firewall_control::{
-    Caller, Counters, Event, FlowQuery, Flows, NodeReport, Nodes, ReasonRequest, ReloadReport,
-    ResumeRequest, Status, StopReport, StopRequest,
+    Caller, Counters, Event, FlowQuery, Flows, NodeQuery, NodeReport, Nodes, ReasonRequest,
+    ReloadReport, ResumeRequest, Status, StopReport, StopRequest,
 };
 use hyper::Request;
 use hyper::body::Incoming;
@@ -59,7 +59,7 @@ pub trait Operator: Send + Sync + 'static {
     fn flows(&self, query: FlowQuery) -> impl Future<Output = Result<Flows, Failure>> + Send;
 
     /// The declared nodes.
-    fn nodes(&self) -> impl Future<Output = Result<Nodes, Failure>> + Send;
+    fn nodes(&self, query: NodeQuery) -> impl Future<Output = Result<Nodes, Failure>> + Send;
 
     /// What happened since then (or as far back as is kept), oldest first, and if `follow` what
     /// happens from now on. The stream ends when the sender is dropped; a sender must not wait for

@@ -13,13 +13,13 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use firewall_control::{Changes, ReloadReport};
+use firewall_control::{Changes, ReloadReport, Steps};
 use firewall_policy::{Change, Difference, Image, Names, Policy};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use self::health::Findings;
-use crate::candidate::{self, Candidate, CandidateError};
+use crate::candidate::{self, Candidate, CandidateError, Stopwatch};
 use crate::config::Config;
 use crate::control::Failure;
 use crate::dataplane::ask::Ask;
@@ -130,7 +130,7 @@ impl Daemon {
         let before = self.active();
         let capacity = dataplane::capacity(&self.config);
         let stopped: Vec<_> = self.stopper.latched().subnetworks.into_keys().collect();
-        let Candidate { sources, policy, image, warnings } = candidate::read(
+        let Candidate { sources, policy, image, warnings, mut steps } = candidate::read(
             &self.config.policy.directory,
             &self.config.gateway,
             &capacity,
@@ -138,6 +138,7 @@ impl Daemon {
             before.policy.as_ref().map(|_| &before.names),
             &stopped,
         )?;
+        let mut watch = Stopwatch::start();
         prove::expectations(
             &mut plane.trial,
             &self.config,
@@ -146,16 +147,24 @@ impl Daemon {
             &image,
             &sources,
         )?;
-        let change = Change::between(before.policy.as_ref(), &policy);
+        steps.try_ms = watch.lap();
         // Before: a cut flow that speaks is gone by the time anybody looks for it. And whatever
         // fails, fails while the policy before is still in force.
         let (cut_flows, cut_flows_count) = self.cut_flows(&image, &before)?;
-        let generation = plane.data.activate(&image, &self.stopper)?;
+        steps.flows_ms = watch.lap();
+        let Image { lines, names, .. } = image;
+        let generation = plane.data.activate(lines, &names, &self.stopper)?;
         let took = begun.elapsed();
+        steps.activate_ms = watch.lap();
+        let change = Change::between(before.policy.as_ref(), &policy);
+        steps.compare_ms = watch.lap();
+        log(&steps);
+        if let Err(error) = plane.data.drain() {
+            tracing::warn!(%error, "cannot wait for the readers of the image before");
+        }
         let hash = policy.hash();
         let (rules, nodes) = (policy.rules().len(), policy.nodes().len());
-        let active =
-            Active { policy: Some(policy), names: image.names, activated: Some(Timestamp::now()) };
+        let active = Active { policy: Some(policy), names, activated: Some(Timestamp::now()) };
         *self.active.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
         Ok(ReloadReport {
             generation: generation.0,
@@ -167,6 +176,7 @@ impl Daemon {
             cut_flows_count,
             warnings,
             took_microseconds: microseconds(took),
+            steps,
             message: format!(
                 "generation {} is in force: {rules} rules for {nodes} nodes",
                 generation.0
@@ -264,12 +274,33 @@ impl Daemon {
     }
 }
 
+fn log(steps: &Steps) {
+    let Steps {
+        read_ms,
+        parse_ms,
+        resolve_ms,
+        compile_ms,
+        try_ms,
+        flows_ms,
+        activate_ms,
+        compare_ms,
+    } = steps;
+    tracing::info!(
+        read_ms,
+        parse_ms,
+        resolve_ms,
+        compile_ms,
+        try_ms,
+        flows_ms,
+        activate_ms,
+        compare_ms,
+        "what the policy took"
+    );
+}
+
 fn changes(difference: Difference) -> Changes {
-    let Difference { mut added, mut removed, mut changed, mut kept } = difference;
-    for names in [&mut added, &mut removed, &mut changed, &mut kept] {
-        names.sort();
-    }
-    Changes { added, removed, changed, kept }
+    let Difference { added, removed, changed, kept } = difference;
+    Changes::new(added, removed, changed, kept)
 }
 
 fn microseconds(duration: Duration) -> u64 {

@@ -166,6 +166,8 @@ pub struct DataPlane {
     clock: Clock,
     kept: Kept,
     attached: bool,
+    /// What was published when the last reader of the idle half was seen to be gone.
+    drained: Option<Publication>,
 }
 
 impl DataPlane {
@@ -204,9 +206,20 @@ impl DataPlane {
         let kept = Kept::new(&directory, &sizes)
             .map_err(|source| OpenError::ReadBack { what: "the maps".to_owned(), source })?;
         let mode = config.gateway.mode();
-        let attached = false;
-        let mut plane =
-            Self { pins, directory, maps, ports, mode, egress, slots, clock, kept, attached };
+        let (attached, drained) = (false, None);
+        let mut plane = Self {
+            pins,
+            directory,
+            maps,
+            ports,
+            mode,
+            egress,
+            slots,
+            clock,
+            kept,
+            attached,
+            drained,
+        };
         // A router's program knows its neighbourhood before the first frame.
         let Survey { left_out, .. } = plane.survey().map_err(OpenError::Survey)?;
         if let Some(left_out) = left_out.into_iter().next() {

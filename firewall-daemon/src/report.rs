@@ -1,6 +1,6 @@
 //! How the firewall stands, in the words of the control API.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 
@@ -10,10 +10,12 @@ use firewall_common::image::MacBinding;
 use firewall_common::{NodeSlot, Port, SubnetworkSlot, Ticks};
 use firewall_control::{
     Authentication, Counters, Criticality, EventCounters, Flow, FlowEnd, FlowState, Node,
-    NodeCount, NodeState, Nodes, PairCount, PortCounters, RuleCount, Stop, StopLevel, Subnetwork,
-    Tally, VerdictCount,
+    NodeCount, NodeState, PairCount, PortCounters, RuleCount, Stop, StopLevel, Subnetwork, Tally,
+    VerdictCount,
 };
+use firewall_policy::compile::NamedNode;
 use firewall_policy::{Names, Policy, model};
+use foldhash::{HashMap, HashMapExt as _};
 
 use crate::dataplane::clock::Clock;
 use crate::dataplane::latch::{Latched, LatchedStop};
@@ -90,8 +92,13 @@ pub fn node_state(maps: &Maps, slot: NodeSlot, needs_lease: bool, now: Ticks) ->
     }
 }
 
-/// The declared nodes and how they stand.
-pub fn nodes(maps: &Maps, policy: &Policy, names: &Names, clock: Clock) -> io::Result<Nodes> {
+/// Some declared nodes and how they stand.
+pub fn nodes(
+    maps: &Maps,
+    policy: &Policy,
+    named: &[&NamedNode],
+    clock: Clock,
+) -> io::Result<Vec<Node>> {
     let now = clock.now();
     let mut by_address: HashMap<firewall_common::Addr, u64> = HashMap::new();
     read::flows(maps, Table::Established, |key, flow| {
@@ -100,7 +107,7 @@ pub fn nodes(maps: &Maps, policy: &Policy, names: &Names, clock: Clock) -> io::R
             *by_address.entry(key.high).or_default() += 1;
         }
     })?;
-    let nodes = names.nodes().iter().map(|named| {
+    let nodes = named.iter().map(|named| {
         let node = policy.node(named.id);
         let state = node_state(maps, named.slot, node.authentication.needs_lease(), now);
         let lease = read::node(maps, named.slot).map_or(0, |state| state.lease_end().0);
@@ -108,7 +115,7 @@ pub fn nodes(maps: &Maps, policy: &Policy, names: &Names, clock: Clock) -> io::R
         Node {
             name: node.name.to_string(),
             subnetwork: policy.subnetwork(node.subnetwork).name.to_string(),
-            kind: node.kind.clone(),
+            kind: node.kind.as_deref().map(str::to_owned),
             addresses: node.addresses.iter().map(ToString::to_string).collect(),
             mac: match node.mac {
                 MacBinding::Exact(mac) => Some(mac.to_string()),
@@ -121,9 +128,7 @@ pub fn nodes(maps: &Maps, policy: &Policy, names: &Names, clock: Clock) -> io::R
             flows: node.addresses.iter().filter_map(|address| by_address.get(address)).sum(),
         }
     });
-    let mut nodes: Vec<_> = nodes.collect();
-    nodes.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(Nodes { nodes })
+    Ok(nodes.collect())
 }
 
 /// How many nodes stand how.

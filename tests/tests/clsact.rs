@@ -26,7 +26,7 @@ use firewall_daemon::{
         watch,
     },
 };
-use firewall_policy::Names;
+use firewall_policy::{Image, Names};
 use firewall_tests::gateway::{
     Gateway, Ledger, Watch, eventually, measured,
     policy::NEAR,
@@ -56,9 +56,9 @@ impl Router {
         let Self { config, plane, stopper, .. } = &mut router;
         let (directory, capacity) = (&config.policy.directory, capacity(config));
         let read = candidate::read(directory, &config.gateway, &capacity, plane.slots(), None, &[]);
-        let image = read.map_err(|error| error.render()).unwrap().image;
-        plane.activate(&image, stopper).unwrap();
-        router.names = image.names;
+        let Image { lines, names, .. } = read.map_err(|error| error.render()).unwrap().image;
+        plane.activate(lines, &names, stopper).unwrap();
+        router.names = names;
         router
     }
 

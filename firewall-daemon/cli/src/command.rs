@@ -69,7 +69,7 @@ impl Command {
             Self::Isolate(arguments) => isolate::run(arguments, context).await,
             Self::Release(arguments) => isolate::release(arguments, context).await,
             Self::Flows(arguments) => flows::run(arguments, context).await,
-            Self::Nodes(arguments) => nodes::run(&arguments, context).await,
+            Self::Nodes(arguments) => nodes::run(arguments, context).await,
             Self::Events(arguments) => events::run(&arguments, context).await,
             Self::Explain(arguments) => explain::run(&arguments, context),
         }

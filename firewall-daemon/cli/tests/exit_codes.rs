@@ -6,8 +6,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use firewall_control::{
-    Caller, Counters, Event, EventKind, FlowQuery, Flows, NodeReport, Nodes, ReasonRequest,
-    ReloadReport, ResumeRequest, Status, StopLevel, StopReport, StopRequest,
+    Caller, Counters, Event, EventKind, FlowQuery, Flows, NodeQuery, NodeReport, Nodes,
+    ReasonRequest, ReloadReport, ResumeRequest, Status, StopLevel, StopReport, StopRequest,
 };
 use firewall_daemon::config;
 use firewall_daemon::control::{Failure, Listener, Operator, serve};
@@ -31,7 +31,7 @@ impl Operator for Fake {
         Ok(Flows::default())
     }
 
-    async fn nodes(&self) -> Result<Nodes, Failure> {
+    async fn nodes(&self, _: NodeQuery) -> Result<Nodes, Failure> {
         Ok(Nodes::default())
     }
 

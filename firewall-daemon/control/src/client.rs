@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::endpoint::escape;
 use crate::{
-    Counters, Endpoint, ErrorBody, Event, EventQuery, FlowQuery, Flows, Method, NodeReport, Nodes,
-    ReasonRequest, ReloadReport, ResumeRequest, Status, StopReport, StopRequest,
+    Counters, Endpoint, ErrorBody, Event, EventQuery, FlowQuery, Flows, Method, NodeQuery,
+    NodeReport, Nodes, ReasonRequest, ReloadReport, ResumeRequest, Status, StopReport, StopRequest,
 };
 
 /// Until the daemon must have taken the connection.
@@ -111,18 +111,19 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn flows(&self, query: &FlowQuery) -> Result<Flows, ClientError> {
-        let FlowQuery { node, limit } = query;
-        let node = node.as_ref().map(|node| format!("node={}", escape(node)));
-        let limit = limit.map(|limit| format!("limit={limit}"));
-        self.get(&with_query(Endpoint::Flows, node.into_iter().chain(limit))).await
+        let FlowQuery { node, subnetwork, limit } = query;
+        let texts = [("node", node), ("subnetwork", subnetwork)];
+        self.get(&with_query(Endpoint::Flows, parameters(texts, *limit))).await
     }
 
     /// The declared nodes.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn nodes(&self) -> Result<Nodes, ClientError> {
-        self.get(Endpoint::Nodes.path()).await
+    pub async fn nodes(&self, query: &NodeQuery) -> Result<Nodes, ClientError> {
+        let NodeQuery { subnetwork, name, after, limit } = query;
+        let texts = [("subnetwork", subnetwork), ("name", name), ("after", after)];
+        self.get(&with_query(Endpoint::Nodes, parameters(texts, *limit))).await
     }
 
     /// What happened, oldest first.
@@ -289,6 +290,15 @@ impl ClientError {
         };
         Self::Refused { status: body.code.status(), body: Box::new(body) }
     }
+}
+
+fn parameters<const TEXTS: usize>(
+    texts: [(&'static str, &Option<String>); TEXTS],
+    limit: Option<u32>,
+) -> impl Iterator<Item = String> {
+    let texts =
+        texts.map(|(name, text)| text.as_ref().map(|text| format!("{name}={}", escape(text))));
+    texts.into_iter().flatten().chain(limit.map(|limit| format!("limit={limit}")))
 }
 
 fn with_query(endpoint: Endpoint, parameters: impl Iterator<Item = String>) -> String {

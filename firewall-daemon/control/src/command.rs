@@ -147,7 +147,7 @@ pub struct NodeReport {
 }
 
 /// What a reload changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReloadReport {
     /// The generation that is active now.
     pub generation: u32,
@@ -167,11 +167,63 @@ pub struct ReloadReport {
     pub warnings: Vec<Diagnostic>,
     /// From reading the files until the new policy was in force.
     pub took_microseconds: u64,
+    /// What took how long.
+    #[serde(default)]
+    pub steps: Steps,
     /// One sentence for people.
     pub message: String,
 }
 
-/// How two sets of names differ; all four lists are sorted and disjoint.
+/// What the steps of a reload took, in milliseconds. All but the last come before the new policy is in
+/// force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Steps {
+    /// Reading and hashing the files.
+    pub read_ms: f64,
+    /// Reading their form.
+    pub parse_ms: f64,
+    /// Looking up names and checking values.
+    pub resolve_ms: f64,
+    /// Making the image that the kernel reads.
+    pub compile_ms: f64,
+    /// Trying the expectations on the program; 0 if there are none.
+    pub try_ms: f64,
+    /// Asking the new image about the live flows.
+    pub flows_ms: f64,
+    /// Waiting for the last readers, writing the image into the kernel, reading it back, and the one
+    /// store that brings it into force.
+    pub activate_ms: f64,
+    /// Comparing it with the policy before.
+    pub compare_ms: f64,
+}
+
+impl Steps {
+    /// The fields by name, in the order of the steps.
+    pub const fn named(&self) -> [(&'static str, f64); 8] {
+        let Self {
+            read_ms,
+            parse_ms,
+            resolve_ms,
+            compile_ms,
+            try_ms,
+            flows_ms,
+            activate_ms,
+            compare_ms,
+        } = *self;
+        [
+            ("read", read_ms),
+            ("parse", parse_ms),
+            ("resolve", resolve_ms),
+            ("compile", compile_ms),
+            ("try", try_ms),
+            ("flows", flows_ms),
+            ("activate", activate_ms),
+            ("compare", compare_ms),
+        ]
+    }
+}
+
+/// How two sets of names differ; all four lists are sorted and disjoint, and long ones are cut short.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// Only in the new policy.
@@ -182,6 +234,52 @@ pub struct Changes {
     pub changed: Vec<String>,
     /// In both, and the same.
     pub kept: Vec<String>,
+    /// How many names each list had before it was cut short.
+    #[serde(default)]
+    pub totals: Totals,
+}
+
+/// How many names differ in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Only in the new policy.
+    pub added: u64,
+    /// Only in the old one.
+    pub removed: u64,
+    /// In both, and not the same.
+    pub changed: u64,
+    /// In both, and the same.
+    pub kept: u64,
+}
+
+/// Names that a list of [`Changes`] has at most.
+const LISTED: usize = 1000;
+
+impl Changes {
+    /// Of names in any order. What is cut are those last in the alphabet.
+    pub fn new(
+        added: Vec<String>,
+        removed: Vec<String>,
+        changed: Vec<String>,
+        kept: Vec<String>,
+    ) -> Self {
+        let count = |names: &Vec<String>| names.len() as u64;
+        let totals = Totals {
+            added: count(&added),
+            removed: count(&removed),
+            changed: count(&changed),
+            kept: count(&kept),
+        };
+        let [added, removed, changed, kept] = [added, removed, changed, kept].map(|mut names| {
+            if names.len() > LISTED {
+                names.select_nth_unstable(LISTED);
+                names.truncate(LISTED);
+            }
+            names.sort_unstable();
+            names
+        });
+        Self { added, removed, changed, kept, totals }
+    }
 }
 
 #[cfg(test)]

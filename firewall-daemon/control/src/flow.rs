@@ -11,6 +11,9 @@ pub struct FlowQuery {
     /// Only those with this node at either end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// Only those with this subnetwork at either end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnetwork: Option<String>,
     /// At most so many; the server has its own limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,

@@ -15,8 +15,8 @@ mod status;
 
 pub use client::{Client, ClientError, EventStream, ProtocolError};
 pub use command::{
-    Caller, Changes, NodeReport, ReasonError, ReasonRequest, ReloadReport, ResumeRequest,
-    StopReport, StopRequest, check_reason,
+    Caller, Changes, NodeReport, ReasonError, ReasonRequest, ReloadReport, ResumeRequest, Steps,
+    StopReport, StopRequest, Totals, check_reason,
 };
 pub use counters::{
     Counters, EventCounters, KindCount, PairCount, PortCounters, RuleCount, Tally, VerdictCount,
@@ -25,7 +25,7 @@ pub use endpoint::{Endpoint, Method};
 pub use error::{Diagnostic, ErrorBody, ErrorCode, Severity};
 pub use event::{Event, EventKind, EventQuery, Party, Verdict};
 pub use flow::{Flow, FlowEnd, FlowQuery, FlowState, Flows};
-pub use node::{Authentication, Node, NodeState, Nodes};
+pub use node::{Authentication, Node, NodeQuery, NodeState, Nodes};
 pub use status::{
     Check, Criticality, FlowTable, Health, Mode, NodeCount, Policy, Port, Status, Stop, StopLevel,
     Subnetwork, VlanOffload, XdpMode,

@@ -4,11 +4,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::names;
 
+/// The query of `GET /v1/nodes`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeQuery {
+    /// Only those of this subnetwork.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnetwork: Option<String>,
+    /// Only those with this text in their names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Only those whose names come after this one: the last of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// At most so many; the server has its own limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
 /// Answers `GET /v1/nodes`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nodes {
-    /// By name.
+    /// By name, at most as many as asked for.
     pub nodes: Vec<Node>,
+    /// How many match and come after the page before, listed or not.
+    #[serde(default)]
+    pub total: u64,
 }
 
 /// A declared node.

@@ -52,7 +52,10 @@ fn agree(schemas: &Value, schema: &Value, value: &Value, path: &str) {
                 assert!(names.iter().any(|name| name == text), "{path}: {text}");
             }
         }
-        Value::Number(_) => assert!(names_type(schema, "integer"), "{path}"),
+        Value::Number(number) => {
+            let kind = if number.is_f64() { "number" } else { "integer" };
+            assert!(names_type(schema, kind), "{path}");
+        }
         Value::Bool(_) => assert!(names_type(schema, "boolean"), "{path}"),
         Value::Null => panic!("{path}: nothing is null"),
     }
@@ -197,7 +200,7 @@ fn flows_and_nodes_are_described() {
         lease_seconds: Some(1),
         flows: 1,
     };
-    compare("Nodes", &Nodes { nodes: vec![node.clone()] });
+    compare("Nodes", &Nodes { nodes: vec![node.clone()], total: 1 });
     require("Node", &Node { kind: None, mac: None, lease_seconds: None, ..node });
     require("Flow", &Flow { application_port: None, rule: None, ..flow() });
     require("FlowEnd", &FlowEnd::default());
@@ -262,12 +265,7 @@ fn commands_and_reports_are_described() {
     };
     compare("NodeReport", &report);
     let names = vec![text()];
-    let changes = Changes {
-        added: names.clone(),
-        removed: names.clone(),
-        changed: names.clone(),
-        kept: names,
-    };
+    let changes = Changes::new(names.clone(), names.clone(), names.clone(), names);
     let report = ReloadReport {
         generation: 1,
         policy_hash: text(),
@@ -278,9 +276,20 @@ fn commands_and_reports_are_described() {
         cut_flows_count: 1,
         warnings: vec![diagnostic()],
         took_microseconds: 1,
+        steps: Steps::default(),
         message: text(),
     };
     compare("ReloadReport", &report);
+}
+
+#[test]
+fn a_long_list_of_names_is_cut_short_and_counted() {
+    let names: Vec<_> = (0..2500).rev().map(|number| format!("n{number:04}")).collect();
+    let changes = Changes::new(names, vec!["b".into(), "a".into()], Vec::new(), Vec::new());
+    assert_eq!(changes.added.len(), 1000);
+    assert_eq!((&*changes.added[0], &*changes.added[999]), ("n0000", "n0999"));
+    assert_eq!(changes.removed, ["a", "b"]);
+    assert_eq!(changes.totals, Totals { added: 2500, removed: 2, changed: 0, kept: 0 });
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a reload would change, by name.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt as _};
 use serde::Serialize;
 
 use crate::model::{Application, Node, Policy, Rule, Subnetwork};

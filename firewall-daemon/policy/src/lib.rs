@@ -11,6 +11,7 @@ pub mod compile;
 pub mod diagnostic;
 pub mod explain;
 pub mod model;
+mod parallel;
 pub mod resolve;
 pub mod source;
 mod spec;
@@ -23,5 +24,5 @@ pub use compile::{
 };
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity, Style};
 pub use model::Policy;
-pub use resolve::{Ports, Resolved, resolve};
+pub use resolve::{Parsed, Ports, Resolved, parse, resolve};
 pub use source::{ReadError, Sources};

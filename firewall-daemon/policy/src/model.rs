@@ -2,6 +2,7 @@
 //!
 //! Only [`resolve`](crate::resolve::resolve) makes one.
 
+mod few;
 mod interpret;
 mod words;
 
@@ -14,6 +15,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::diagnostic::Span;
+pub use few::Few;
 pub use interpret::Protocol;
 pub use words::{Authentication, Criticality, Expected};
 
@@ -84,18 +86,18 @@ pub struct Subnetwork {
 pub struct Node {
     /// Unique among nodes.
     pub name: Arc<str>,
-    /// What it is and whose.
-    pub inventory: Inventory,
+    /// What it is and whose, if the policy says any of it.
+    pub inventory: Option<Box<Inventory>>,
     /// Where it is.
     pub subnetwork: SubnetworkId,
     /// A free word: modality, workstation, server.
-    pub kind: Option<String>,
+    pub kind: Option<Arc<str>>,
     /// At least one; no other node has them.
-    pub addresses: Vec<Addr>,
+    pub addresses: Few<Addr>,
     /// Which source MACs its frames may carry.
     pub mac: MacBinding,
     /// In alphabetical order.
-    pub roles: Vec<Arc<str>>,
+    pub roles: Arc<[Arc<str>]>,
     /// How it proves what it is.
     pub authentication: Authentication,
     /// Where its name stands.

@@ -2,7 +2,9 @@
 //! complaint collected before the first is shown.
 
 mod applications;
+mod claims;
 mod gateways;
+mod names;
 mod networks;
 mod nodes;
 mod ports;
@@ -10,20 +12,21 @@ mod rules;
 mod subnetworks;
 mod values;
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, Span, quote};
 use crate::model::{
     Application, Expectation, Expected, Inventory, Node, Parts, Policy, Protocol, Rule, Subnetwork,
 };
 use crate::source::Sources;
-use crate::spec::{self, Spec, Text, Texts};
+use crate::spec::{self, As, Spec, Text, Texts};
 use crate::suggest::did_you_mean;
+use claims::Claims;
+use names::NameList;
 use networks::Written;
 pub(crate) use networks::{lies_within, mapped_length};
-use nodes::Claims;
 use ports::PortNames;
 pub use ports::Ports;
 use values::Problem;
@@ -43,12 +46,47 @@ pub struct Resolved {
 /// Everything that is wrong with it, warnings included, in the order of the text. Expectations are
 /// tried only on a policy that is valid otherwise.
 pub fn resolve(sources: &Sources, ports: &Ports) -> Result<Resolved, Diagnostics> {
-    let spec::Read { spec, found, is_broken } = spec::read(sources);
+    parse(sources).resolve(ports)
+}
+
+/// A policy whose form has been read, and nothing else.
+pub struct Parsed<'a> {
+    sources: &'a Sources,
+    read: spec::Read<'a>,
+}
+
+/// The first half of [`resolve`].
+pub fn parse(sources: &Sources) -> Parsed<'_> {
+    Parsed { sources, read: spec::read(sources, As::Plain) }
+}
+
+impl Parsed<'_> {
+    /// The second half of [`resolve`].
+    ///
+    /// # Errors
+    /// Those of [`resolve`].
+    pub fn resolve(self, ports: &Ports) -> Result<Resolved, Diagnostics> {
+        let Self { sources, read } = self;
+        let is_plain = read.is_plain;
+        match resolve_read(sources, read, ports) {
+            // One voice complains: the parser of all of TOML sees more of what is wrong.
+            Err(_) if is_plain => resolve_read(sources, spec::read(sources, As::Toml), ports),
+            resolved => resolved,
+        }
+    }
+}
+
+fn resolve_read(
+    sources: &Sources,
+    read: spec::Read<'_>,
+    ports: &Ports,
+) -> Result<Resolved, Diagnostics> {
+    let spec::Read { specs, found, is_broken, is_plain: _ } = read;
     if is_broken {
         return Err(Diagnostics::sorted(found));
     }
     let mut resolver = Resolver::new(ports, found);
-    resolver.resolve(&spec);
+    resolver.resolve(&specs);
     resolver.finish(sources)
 }
 
@@ -74,10 +112,10 @@ impl What {
 
 /// Each name's place in its list and in the text, by [`What`] it names.
 #[derive(Default)]
-struct NameLists<'s>([HashMap<&'s str, (u32, Span)>; 4]);
+struct NameLists<'s>([NameList<'s>; 4]);
 
 impl<'s> NameLists<'s> {
-    fn of(&self, what: What) -> &HashMap<&'s str, (u32, Span)> {
+    fn of(&self, what: What) -> &NameList<'s> {
         &self.0[what as usize]
     }
 }
@@ -95,6 +133,8 @@ struct Resolver<'s> {
     /// None: its subnetwork is not known.
     nodes: Vec<Option<Node>>,
     roles: Roles<'s>,
+    /// The kinds of nodes, kept once.
+    kinds: HashMap<&'s str, Arc<str>>,
     applications: Vec<Application>,
     is_application_used: Vec<bool>,
     rules: Vec<Rule>,
@@ -111,6 +151,8 @@ struct Resolver<'s> {
 #[derive(Default)]
 struct Roles<'s> {
     names: HashMap<&'s str, Arc<str>>,
+    /// Lists of roles that nodes have, each kept once.
+    lists: HashMap<Vec<Arc<str>>, Arc<[Arc<str>]>>,
     held: HashSet<(u32, &'s str)>,
 }
 
@@ -126,6 +168,7 @@ impl<'s> Resolver<'s> {
             networks: Vec::new(),
             nodes: Vec::new(),
             roles: Roles::default(),
+            kinds: HashMap::new(),
             applications: Vec::new(),
             is_application_used: Vec::new(),
             rules: Vec::new(),
@@ -136,26 +179,31 @@ impl<'s> Resolver<'s> {
         }
     }
 
-    fn resolve(&mut self, spec: &'s Spec<'s>) {
-        for subnetwork in &spec.subnetworks {
+    fn resolve(&mut self, specs: &'s [Spec<'s>]) {
+        for subnetwork in specs.iter().flat_map(|spec| &spec.subnetworks) {
             self.subnetwork(subnetwork);
         }
         self.check_overlaps();
         if self.ports.is_routed(false) {
             self.check_repeats();
         }
-        for node in &spec.nodes {
+        self.expect_nodes(specs.iter().map(|spec| spec.nodes.len()).sum());
+        for node in specs.iter().flat_map(|spec| &spec.nodes) {
             self.node(node);
         }
+        self.check_claims(specs.iter().flat_map(|spec| &spec.nodes));
         self.warn_of_bare_addresses();
-        for application in &spec.applications {
+        for application in specs.iter().flat_map(|spec| &spec.applications) {
             self.application(application);
         }
-        for rule in &spec.rules {
+        let count = specs.iter().map(|spec| spec.rules.len()).sum();
+        self.rules.reserve(count);
+        self.names.0[What::Rule as usize].reserve(count);
+        for rule in specs.iter().flat_map(|spec| &spec.rules) {
             self.rule(rule);
         }
         self.check_any();
-        for expectation in &spec.expectations {
+        for expectation in specs.iter().flat_map(|spec| &spec.expectations) {
             self.expectation(expectation);
         }
         self.warn_of_the_unused();
@@ -207,13 +255,9 @@ impl<'s> Resolver<'s> {
     /// Enters a name into its list, or complains that it is there already.
     fn define(&mut self, what: What, index: usize, name: &'s Text<'s>) -> bool {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
-        match self.names.0[what as usize].entry(&name.value) {
-            Entry::Vacant(entry) => {
-                entry.insert((index, name.span));
-                true
-            }
-            Entry::Occupied(entry) => {
-                let (_, first) = *entry.get();
+        match self.names.0[what as usize].insert(&name.value, index, name.span) {
+            Ok(()) => true,
+            Err(first) => {
                 let message =
                     format!("the {} {} is defined twice", what.word(), quote(&name.value));
                 self.report(
@@ -228,7 +272,7 @@ impl<'s> Resolver<'s> {
 
     /// The place of a name in its list, or a complaint that there is none.
     fn look_up(&mut self, what: What, name: &str, span: Span) -> Option<u32> {
-        if let Some(&(index, _)) = self.names.of(what).get(name) {
+        if let Some(index) = self.names.of(what).get(name) {
             return Some(index);
         }
         let code = match what {
@@ -237,25 +281,35 @@ impl<'s> Resolver<'s> {
             What::Application | What::Rule => Code::UnknownApplication,
         };
         let message = format!("there is no {} {}", what.word(), quote(name));
-        let help = did_you_mean(name, self.names.of(what).keys().copied(), self.found.len());
+        let help = did_you_mean(name, self.names.of(what).names(), self.found.len());
         self.report(Diagnostic { help, ..Diagnostic::at(code, span, message) });
         None
     }
 
     /// The items of a list, a complaint about each that stands there twice.
-    fn distinct(&mut self, list: Option<&'s Texts<'s>>) -> Vec<&'s Text<'s>> {
-        let mut seen = HashSet::new();
-        let mut items = Vec::new();
-        for item in list.iter().flat_map(|list| &list.value) {
-            if seen.insert(&*item.value) {
-                items.push(item);
-            } else {
-                let message = format!("{} stands here twice", quote(&item.value));
-                self.report(Diagnostic::at(Code::Repeated, item.span, message));
-            }
+    fn distinct(
+        &mut self,
+        list: Option<&'s Texts<'s>>,
+    ) -> impl Iterator<Item = &'s Text<'s>> + use<'s> {
+        let list = list.map(|list| &*list.value).unwrap_or_default();
+        let repeated = repeated(list);
+        for item in repeated.iter().filter_map(|&place| list.get(place)) {
+            let message = format!("{} stands here twice", quote(&item.value));
+            self.report(Diagnostic::at(Code::Repeated, item.span, message));
         }
-        items
+        let items = list.iter().enumerate();
+        items.filter(move |(place, _)| repeated.binary_search(place).is_err()).map(|(_, item)| item)
     }
+}
+
+/// The places of items that are in the list already.
+fn repeated(list: &[Text<'_>]) -> Vec<usize> {
+    if list.len() < 2 {
+        return Vec::new();
+    }
+    let mut seen = HashSet::with_capacity(list.len());
+    let repeated = list.iter().enumerate().filter(|(_, item)| !seen.insert(&*item.value));
+    repeated.map(|(place, _)| place).collect()
 }
 
 fn inventory(

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::parallel::side_by_side;
+
 /// The most text a policy directory may hold, in bytes; a million nodes fit.
 const LARGEST: u64 = 512 << 20;
 
@@ -89,7 +91,7 @@ impl Sources {
                 return Err(ReadError::NotADirectory { directory: directory.to_owned() });
             }
         }
-        let mut files = Vec::new();
+        let mut listed = Vec::new();
         let mut size = 0;
         for entry in fs::read_dir(directory).map_err(unreadable(directory))? {
             let entry = entry.map_err(unreadable(directory))?;
@@ -106,16 +108,20 @@ impl Sources {
             if size > LARGEST {
                 return Err(ReadError::TooLarge { directory: directory.to_owned() });
             }
-            let bytes = fs::read(&path).map_err(unreadable(&path))?;
-            let Ok(text) = String::from_utf8(bytes) else {
-                return Err(ReadError::NotText { path });
-            };
-            files.push(SourceFile { name, text });
+            listed.push((name, path));
         }
-        if files.is_empty() {
+        if listed.is_empty() {
             return Err(ReadError::Empty { directory: directory.to_owned() });
         }
-        Ok(Self::from_files(files))
+        let read = side_by_side(&listed, |_, (name, path)| {
+            let bytes = fs::read(path).map_err(unreadable(path))?;
+            let Ok(text) = String::from_utf8(bytes) else {
+                return Err(ReadError::NotText { path: path.clone() });
+            };
+            let digest = Sha256::digest(&text).into();
+            Ok((SourceFile { name: name.clone(), text }, digest))
+        });
+        read.into_iter().collect::<Result<_, _>>().map(Self::from_files)
     }
 
     /// From texts in memory, given as (name, text).
@@ -124,10 +130,12 @@ impl Sources {
         N: Into<String>,
         T: Into<String>,
     {
-        let files = texts.into_iter();
-        Self::from_files(
-            files.map(|(name, text)| SourceFile { name: name.into(), text: text.into() }).collect(),
-        )
+        let files = texts.into_iter().map(|(name, text)| {
+            let (name, text) = (name.into(), text.into());
+            let digest = Sha256::digest(&text).into();
+            (SourceFile { name, text }, digest)
+        });
+        Self::from_files(files.collect())
     }
 
     /// The files, in name order.
@@ -135,26 +143,26 @@ impl Sources {
         &self.files
     }
 
-    /// SHA-256 over the names and contents, in lower-case hexadecimal.
+    /// SHA-256 over the names and the SHA-256 of each content, in lower-case hexadecimal.
     pub fn hash(&self) -> String {
         hex(&self.digest)
     }
 
-    /// SHA-256 over the names and contents.
+    /// SHA-256 over the names and the SHA-256 of each content.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
     }
 
-    fn from_files(mut files: Vec<SourceFile>) -> Self {
-        files.sort_by(|one, other| one.name.cmp(&other.name));
+    fn from_files(mut files: Vec<(SourceFile, [u8; 32])>) -> Self {
+        files.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
         let mut hasher = Sha256::new();
-        for SourceFile { name, text } in &files {
+        for (SourceFile { name, .. }, digest) in &files {
             // Lengths first: no two different directories hash the same bytes.
-            for part in [name, text] {
-                hasher.update((part.len() as u64).to_le_bytes());
-                hasher.update(part.as_bytes());
-            }
+            hasher.update((name.len() as u64).to_le_bytes());
+            hasher.update(name.as_bytes());
+            hasher.update(digest);
         }
+        let files = files.into_iter().map(|(file, _)| file).collect();
         Self { files, digest: hasher.finalize().into() }
     }
 }

@@ -1,22 +1,21 @@
 //! The policy as it is written: every name and value with its place, nothing checked but the form.
 
+mod plain;
 mod table;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::num::NonZeroUsize;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::model::Few;
+use crate::parallel::side_by_side;
 use crate::source::Sources;
 use table::Table;
 
 /// A value and its place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct At<T> {
     pub(crate) value: T,
     pub(crate) span: Span,
@@ -25,11 +24,11 @@ pub(crate) struct At<T> {
 /// Text of the sources.
 pub(crate) type Text<'a> = At<Cow<'a, str>>;
 /// A list of texts; the span is the whole list's.
-pub(crate) type Texts<'a> = At<Vec<Text<'a>>>;
+pub(crate) type Texts<'a> = At<Few<Text<'a>>>;
 
-/// All files as one document, in the order of the text. What is absent here was either left out or
-/// already complained about.
-#[derive(Debug, Default)]
+/// What one file says, in the order of the text. What is absent here was either left out or already
+/// complained about.
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Spec<'a> {
     pub(crate) subnetworks: Vec<SubnetworkSpec<'a>>,
     pub(crate) nodes: Vec<NodeSpec<'a>>,
@@ -39,7 +38,7 @@ pub(crate) struct Spec<'a> {
 }
 
 /// `[subnetwork.NAME]`
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct SubnetworkSpec<'a> {
     pub(crate) name: Text<'a>,
     pub(crate) description: Option<Text<'a>>,
@@ -55,12 +54,10 @@ pub(crate) struct SubnetworkSpec<'a> {
 }
 
 /// `[node.NAME]`
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct NodeSpec<'a> {
     pub(crate) name: Text<'a>,
-    pub(crate) description: Option<Text<'a>>,
-    pub(crate) organisation: Option<Text<'a>>,
-    pub(crate) responsible: Option<Text<'a>>,
+    pub(crate) inventory: Option<Box<InventorySpec<'a>>>,
     pub(crate) subnetwork: Option<Text<'a>>,
     pub(crate) kind: Option<Text<'a>>,
     pub(crate) addresses: Option<Texts<'a>>,
@@ -69,8 +66,23 @@ pub(crate) struct NodeSpec<'a> {
     pub(crate) authentication: Option<Text<'a>>,
 }
 
+/// What people are told of a node.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct InventorySpec<'a> {
+    pub(crate) description: Option<Text<'a>>,
+    pub(crate) organisation: Option<Text<'a>>,
+    pub(crate) responsible: Option<Text<'a>>,
+}
+
+impl<'a> InventorySpec<'a> {
+    /// None if it says nothing.
+    fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+}
+
 /// `[application.NAME]`
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct ApplicationSpec<'a> {
     pub(crate) name: Text<'a>,
     pub(crate) description: Option<Text<'a>>,
@@ -82,7 +94,7 @@ pub(crate) struct ApplicationSpec<'a> {
 }
 
 /// `[[allow]]`
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct RuleSpec<'a> {
     pub(crate) span: Span,
     pub(crate) name: Option<Text<'a>>,
@@ -94,7 +106,7 @@ pub(crate) struct RuleSpec<'a> {
 }
 
 /// `[[expect]]`
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct ExpectationSpec<'a> {
     pub(crate) span: Span,
     pub(crate) from: Option<Text<'a>>,
@@ -105,35 +117,44 @@ pub(crate) struct ExpectationSpec<'a> {
 
 /// What reading the form found.
 pub(crate) struct Read<'a> {
-    pub(crate) spec: Spec<'a>,
+    /// File by file, in name order.
+    pub(crate) specs: Vec<Spec<'a>>,
     pub(crate) found: Vec<Diagnostic>,
     /// Some file is not TOML: names may be missing, so nothing can be said about references.
     pub(crate) is_broken: bool,
+    /// Some file was read as a plain one: if the policy is wrong, it is to be read as all of TOML.
+    pub(crate) is_plain: bool,
+}
+
+/// How files are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum As {
+    /// Plain ones fast, the others as all of TOML.
+    Plain,
+    /// All of TOML.
+    Toml,
 }
 
 /// Below so many bytes a thread costs more than it saves.
 const WORTH_A_THREAD: usize = 64 * 1024;
 
 /// Reads every file, large ones side by side.
-pub(crate) fn read(sources: &Sources) -> Read<'_> {
+pub(crate) fn read(sources: &Sources, form: As) -> Read<'_> {
     let size: usize = sources.files().iter().map(|source| source.text.len()).sum();
     let files = sources.files().iter().enumerate();
     let parts: Vec<Part<'_>> = if size < WORTH_A_THREAD {
-        files.map(|(file, source)| part(file, &source.text)).collect()
+        files.map(|(file, source)| part(file, &source.text, form)).collect()
     } else {
-        side_by_side(sources)
+        side_by_side(sources.files(), |file, source| part(file, &source.text, form))
     };
-    let mut read = Read { spec: Spec::default(), found: Vec::new(), is_broken: false };
+    let mut read = Read { specs: Vec::new(), found: Vec::new(), is_broken: false, is_plain: false };
     let mut is_versioned = false;
-    for Part { spec, found, is_broken, is_versioned: says_version } in parts {
-        let Spec { subnetworks, nodes, applications, rules, expectations } = spec;
-        read.spec.subnetworks.extend(subnetworks);
-        read.spec.nodes.extend(nodes);
-        read.spec.applications.extend(applications);
-        read.spec.rules.extend(rules);
-        read.spec.expectations.extend(expectations);
+    for part in parts {
+        let Part { spec, found, is_broken, is_versioned: says_version, is_plain } = part;
+        read.specs.push(spec);
         read.found.extend(found);
         read.is_broken |= is_broken;
+        read.is_plain |= is_plain;
         is_versioned |= says_version;
     }
     if !is_versioned && !read.is_broken {
@@ -153,36 +174,18 @@ struct Part<'a> {
     found: Vec<Diagnostic>,
     is_broken: bool,
     is_versioned: bool,
+    is_plain: bool,
 }
 
-/// One thread a processor, each takes the next file that nobody has.
-fn side_by_side(sources: &Sources) -> Vec<Part<'_>> {
-    let files = sources.files();
-    let parts: Vec<OnceLock<Part<'_>>> = files.iter().map(|_| OnceLock::new()).collect();
-    let next = AtomicUsize::new(0);
-    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(files.len());
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let file = next.fetch_add(1, Ordering::Relaxed);
-                    let (Some(source), Some(place)) = (files.get(file), parts.get(file)) else {
-                        return;
-                    };
-                    place.get_or_init(|| part(file, &source.text));
-                }
-            });
+fn part(file: usize, text: &str, form: As) -> Part<'_> {
+    match form {
+        As::Plain => {
+            if let Some((spec, is_versioned)) = plain::read(file, text) {
+                return Part { spec, is_versioned, is_plain: true, ..Part::default() };
+            }
         }
-    });
-    // A thread that could not be started or died leaves its file to us.
-    let read = parts.into_iter().enumerate().zip(files);
-    let read = read.map(|((file, part_of), source)| {
-        part_of.into_inner().unwrap_or_else(|| part(file, &source.text))
-    });
-    read.collect()
-}
-
-fn part(file: usize, text: &str) -> Part<'_> {
+        As::Toml => {}
+    }
     let mut part = Part::default();
     let found = RefCell::default();
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -274,9 +277,12 @@ fn document_of<'a>(mut document: Table<'a, '_>, spec: &mut Spec<'a>) -> bool {
             mac: table.text("mac"),
             roles: table.texts("roles"),
             authentication: table.text("authentication"),
-            description: table.text("description"),
-            organisation: table.text("organisation"),
-            responsible: table.text("responsible"),
+            inventory: InventorySpec {
+                description: table.text("description"),
+                organisation: table.text("organisation"),
+                responsible: table.text("responsible"),
+            }
+            .boxed(),
         });
         table.finish();
     }

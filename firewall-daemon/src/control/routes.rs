@@ -13,9 +13,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Json, Router};
 use firewall_control::{
-    Caller, Counters, Endpoint, Event, EventQuery, FlowQuery, Flows, MAXIMUM_BODY, NodeReport,
-    Nodes, OPENAPI, ReasonRequest, ReloadReport, ResumeRequest, Status, StopReport, StopRequest,
-    check_reason,
+    Caller, Counters, Endpoint, Event, EventQuery, FlowQuery, Flows, MAXIMUM_BODY, NodeQuery,
+    NodeReport, Nodes, OPENAPI, ReasonRequest, ReloadReport, ResumeRequest, Status, StopReport,
+    StopRequest, check_reason,
 };
 use hyper::body::{Bytes, Frame};
 use jiff::Timestamp;
@@ -140,9 +140,12 @@ async fn flows<O: Operator>(
     desk.operator.flows(query).await.map(Json)
 }
 
-async fn nodes<O: Operator>(State(desk): State<Desk<O>>) -> Result<Json<Nodes>, Failure> {
+async fn nodes<O: Operator>(
+    State(desk): State<Desk<O>>,
+    Question(query): Question<NodeQuery>,
+) -> Result<Json<Nodes>, Failure> {
     let _turn = desk.turn().await?;
-    desk.operator.nodes().await.map(Json)
+    desk.operator.nodes(query).await.map(Json)
 }
 
 async fn events<O: Operator>(

@@ -57,7 +57,7 @@ impl Operator for Fake {
         }
     }
 
-    async fn nodes(&self) -> Result<Nodes, Failure> {
+    async fn nodes(&self, _: NodeQuery) -> Result<Nodes, Failure> {
         Ok(Nodes::default())
     }
 
@@ -291,7 +291,8 @@ async fn the_client_is_understood() {
     assert_eq!(client.status().await.unwrap().policy.hash, "c0ffee");
     let (status, body) = refusal(client.reload().await.unwrap_err());
     assert_eq!((status, body.code), (422, ErrorCode::InvalidPolicy));
-    let query = FlowQuery { node: Some("ct 9&limit=1".into()), limit: Some(5) };
+    let query =
+        FlowQuery { node: Some("ct 9&limit=1".into()), limit: Some(5), ..FlowQuery::default() };
     let (_, body) = refusal(client.flows(&query).await.unwrap_err());
     assert_eq!(body.error, "there is no node \"ct 9&limit=1\"");
     let reason = ReasonRequest { reason: "a drill".into() };

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use firewall_common::NodeSlot;
 use firewall_control::{
-    Caller, Counters, Event, EventKind, FlowQuery, Flows, NodeReport, Nodes, ReasonRequest,
-    ReloadReport, ResumeRequest, Status, StopLevel, StopReport, StopRequest,
+    Caller, Counters, Event, EventKind, FlowQuery, Flows, NodeQuery, NodeReport, Nodes,
+    ReasonRequest, ReloadReport, ResumeRequest, Status, StopLevel, StopReport, StopRequest,
 };
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -38,12 +38,8 @@ impl Operator for Daemon {
         tokio::task::block_in_place(|| self.live_flows(&query))
     }
 
-    async fn nodes(&self) -> Result<Nodes, Failure> {
-        let active = self.active();
-        let Some(policy) = &active.policy else { return Ok(Nodes::default()) };
-        tokio::task::block_in_place(|| {
-            report::nodes(&self.maps, policy, &active.names, self.clock).map_err(Failure::internal)
-        })
+    async fn nodes(&self, query: NodeQuery) -> Result<Nodes, Failure> {
+        tokio::task::block_in_place(|| self.nodes_now(&query))
     }
 
     async fn events(
@@ -140,7 +136,7 @@ impl Operator for Daemon {
             event.reason = Some(request.reason);
         });
         isolated.map_err(not_done)?;
-        let query = FlowQuery { node: Some(node.clone()), limit: Some(0) };
+        let query = FlowQuery { node: Some(node.clone()), limit: Some(0), ..FlowQuery::default() };
         let cut = tokio::task::block_in_place(|| self.live_flows(&query))?;
         let state = report::node_state(&self.maps, slot, needs_lease, self.clock.now());
         let message = format!("{node} is cut off in both directions until somebody releases it");

@@ -3,9 +3,11 @@
 use std::io;
 use std::time::Instant;
 
+use firewall_common::SubnetworkSlot;
 use firewall_common::abi::Publication;
 use firewall_control::{
-    Check, Counters, FlowQuery, FlowTable, Flows, Health, Mode, Status, VlanOffload, XdpMode,
+    Check, Counters, FlowQuery, FlowTable, Flows, Health, Mode, NodeQuery, Nodes, Status,
+    VlanOffload, XdpMode,
 };
 use firewall_policy::{Names, Policy};
 
@@ -21,6 +23,8 @@ use crate::report;
 
 /// How many live flows a listing shows at most.
 const LISTED_FLOWS: usize = 10_000;
+/// How many nodes an answer lists at most: the rest is for further pages.
+const LISTED_NODES: usize = 10_000;
 
 impl Daemon {
     pub(super) fn live_flows(&self, query: &FlowQuery) -> Result<Flows, Failure> {
@@ -29,6 +33,7 @@ impl Daemon {
         if let Some(node) = &query.node {
             self.node(node)?;
         }
+        let ends = query.subnetwork.as_ref().map(|name| self.subnetwork(name)).transpose()?;
         let limit = query.limit.map_or(LISTED_FLOWS, |limit| limit as usize).min(LISTED_FLOWS);
         let wanted = |address: &firewall_common::Addr| match &query.node {
             Some(node) => owners.get(address) == Some(&node.as_str()),
@@ -39,7 +44,9 @@ impl Daemon {
         for table in [Table::Established, Table::HalfOpen] {
             read::flows(&self.maps, table, |key, flow| {
                 // Protocol 0 is a question of ARP or neighbour discovery, not a flow.
+                let (from, to) = flow.subnetworks();
                 let is_live = !flow.is_expired(now) && key.protocol != 0;
+                let is_live = is_live && ends.is_none_or(|slot| slot == from || slot == to);
                 if is_live && (wanted(&key.low) || wanted(&key.high)) {
                     flows.total += 1;
                     if flows.flows.len() < limit {
@@ -51,6 +58,40 @@ impl Daemon {
             .map_err(Failure::internal)?;
         }
         Ok(flows)
+    }
+
+    pub(super) fn nodes_now(&self, query: &NodeQuery) -> Result<Nodes, Failure> {
+        let NodeQuery { subnetwork, name, after, limit } = query;
+        let active = self.active();
+        let Some(policy) = &active.policy else { return Ok(Nodes::default()) };
+        let subnetwork = subnetwork.as_ref().map(|name| self.subnetwork(name)).transpose()?;
+        let mut named: Vec<_> = active
+            .names
+            .nodes()
+            .iter()
+            .filter(|node| subnetwork.is_none_or(|slot| slot == node.subnetwork))
+            .filter(|node| name.as_ref().is_none_or(|part| node.name.contains(part.as_str())))
+            .filter(|node| after.as_ref().is_none_or(|after| *node.name > **after))
+            .collect();
+        let total = named.len() as u64;
+        let limit = limit.map_or(LISTED_NODES, |limit| limit as usize).min(LISTED_NODES);
+        if named.len() > limit {
+            named.select_nth_unstable_by(limit, |one, other| one.name.cmp(&other.name));
+            named.truncate(limit);
+        }
+        named.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        let nodes =
+            report::nodes(&self.maps, policy, &named, self.clock).map_err(Failure::internal)?;
+        Ok(Nodes { nodes, total })
+    }
+
+    fn subnetwork(&self, name: &str) -> Result<SubnetworkSlot, Failure> {
+        let active = self.active();
+        let mut named = active.names.subnetworks().iter();
+        let named = named.find(|named| *named.name == *name);
+        named
+            .map(|named| named.slot)
+            .ok_or_else(|| Failure::UnknownSubnetwork { name: name.to_owned() })
     }
 
     fn flow_table(&self) -> io::Result<FlowTable> {

@@ -1,7 +1,6 @@
 //! Which name owns which slot. The slots index counters and standings that live in the kernel, so
 //! their owners live there too, beside them: both are gone after a reboot, neither before.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,6 +9,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use firewall_common::image::SUBNETWORKS;
 use firewall_common::{NodeSlot, RuleSlot, SubnetworkSlot};
 use firewall_policy::{Names, SlotSource};
+use foldhash::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
 use super::maps::Maps;
@@ -107,7 +107,8 @@ impl Region {
         }
         fault::before(Step::TakeSlot);
         let places = maps.names.get(self.places.clone())?;
-        let mut free = (0..).zip(places).skip(self.next as usize);
+        // Sliced, not skipped: skipping walks there, once for every new name.
+        let mut free = (self.next..).zip(places.get(self.next as usize..)?);
         let (slot, place) = free.find(|(_, place)| place.load(SeqCst) == 0)?;
         place.store(owner, SeqCst);
         self.next = slot + 1;
@@ -116,7 +117,7 @@ impl Region {
     }
 
     fn reclaim(&mut self, maps: &Maps, live: &[u64]) -> Vec<u32> {
-        let live: std::collections::HashSet<_> = live.iter().collect();
+        let live: HashSet<_> = live.iter().collect();
         let dead: Vec<_> = self.taken.extract_if(|owner, _| !live.contains(owner)).collect();
         self.next = 1;
         for (_, slot) in &dead {

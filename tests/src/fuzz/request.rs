@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use firewall_control::{
-    Caller, Counters, Event, EventKind, FlowQuery, Flows, NodeReport, NodeState, Nodes,
+    Caller, Counters, Event, EventKind, FlowQuery, Flows, NodeQuery, NodeReport, NodeState, Nodes,
     ReasonRequest, ReloadReport, ResumeRequest, Status, StopLevel, StopReport, StopRequest,
     check_reason,
 };
@@ -81,7 +81,7 @@ impl Operator for Clerk {
         query.node.map_or_else(|| Ok(Flows::default()), |name| Err(Failure::UnknownNode { name }))
     }
 
-    async fn nodes(&self) -> Result<Nodes, Failure> {
+    async fn nodes(&self, _: NodeQuery) -> Result<Nodes, Failure> {
         Ok(Nodes::default())
     }
 

@@ -15,14 +15,23 @@ pub(crate) struct Arguments {
     /// Only those with this node at either end
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
-    /// At most so many
-    #[arg(long, value_name = "COUNT")]
-    limit: Option<u32>,
+    /// Only those with this subnetwork at either end
+    #[arg(long, value_name = "NAME")]
+    subnetwork: Option<String>,
+    /// At most so many; the daemon lists 10,000
+    #[arg(long, value_name = "COUNT", default_value_t = LISTED)]
+    limit: u32,
+    /// As many as the daemon lists
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
 }
 
+/// Flows that are listed unless told otherwise.
+const LISTED: u32 = 100;
+
 pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
-    let Arguments { node, limit } = arguments;
-    let query = FlowQuery { node, limit };
+    let Arguments { node, subnetwork, limit, all } = arguments;
+    let query = FlowQuery { node, subnetwork, limit: (!all).then_some(limit) };
     let flows = context.client().flows(&query).await.map_err(context.explain())?;
     context.answer(&flows, render)
 }

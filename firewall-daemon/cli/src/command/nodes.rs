@@ -1,7 +1,7 @@
 //! `cordon nodes`
 
 use clap::Args;
-use firewall_control::Nodes;
+use firewall_control::{NodeQuery, Nodes};
 
 use super::status::standing;
 use crate::context::Context;
@@ -12,11 +12,45 @@ use crate::table::{Table, cell, maybe, number};
 
 /// The declared nodes and how they stand
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Only those of this subnetwork
+    #[arg(long, value_name = "NAME")]
+    subnetwork: Option<String>,
+    /// Only those with this text in their names
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "COUNT", default_value_t = LISTED)]
+    limit: u32,
+    /// All of them
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+}
 
-pub(crate) async fn run(_: &Arguments, context: &Context) -> Result<(), Failure> {
-    let nodes = context.client().nodes().await.map_err(context.explain())?;
-    context.answer(&nodes, render)
+/// Nodes that are listed unless told otherwise.
+const LISTED: u32 = 100;
+
+pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
+    let Arguments { subnetwork, name, limit, all } = arguments;
+    let mut wanted = if all { usize::MAX } else { limit as usize };
+    let mut query = NodeQuery { subnetwork, name, ..NodeQuery::default() };
+    let mut nodes: Option<Nodes> = None;
+    // The daemon lists some thousands at a time.
+    loop {
+        query.limit = Some(u32::try_from(wanted).unwrap_or(u32::MAX));
+        let page = context.client().nodes(&query).await.map_err(context.explain())?;
+        wanted -= page.nodes.len().min(wanted);
+        let is_last = wanted == 0 || page.nodes.is_empty() || page.nodes.len() as u64 == page.total;
+        query.after = page.nodes.last().map(|node| node.name.clone());
+        match &mut nodes {
+            Some(nodes) => nodes.nodes.extend(page.nodes),
+            None => nodes = Some(page),
+        }
+        if is_last {
+            break;
+        }
+    }
+    context.answer(&nodes.unwrap_or_default(), render)
 }
 
 pub(super) fn render(nodes: &Nodes, paint: Paint) -> String {
@@ -45,5 +79,10 @@ pub(super) fn render(nodes: &Nodes, paint: Paint) -> String {
             cell(node.addresses.join(", ")),
         ]);
     }
-    table.render(paint)
+    let mut text = table.render(paint);
+    let more = nodes.total.saturating_sub(nodes.nodes.len() as u64);
+    if more > 0 {
+        text += &format!("{} more; --limit and --all show more of them.\n", grouped(more));
+    }
+    text
 }

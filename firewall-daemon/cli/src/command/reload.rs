@@ -1,7 +1,7 @@
 //! `cordon reload`
 
 use clap::Args;
-use firewall_control::{Changes, ReloadReport};
+use firewall_control::{Changes, ReloadReport, Totals};
 
 use super::flows;
 use crate::context::Context;
@@ -14,14 +14,18 @@ const LISTED: usize = 50;
 
 /// Activates what lies in the policy directory; a bad policy changes nothing
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {}
-
-pub(crate) async fn run(_: &Arguments, context: &Context) -> Result<(), Failure> {
-    let report = context.client().reload().await.map_err(context.explain())?;
-    context.answer(&report, render)
+pub(crate) struct Arguments {
+    /// Tell what each step took
+    #[arg(long, short)]
+    verbose: bool,
 }
 
-pub(super) fn render(report: &ReloadReport, paint: Paint) -> String {
+pub(crate) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
+    let report = context.client().reload().await.map_err(context.explain())?;
+    context.answer(&report, |report, paint| render(report, arguments.verbose, paint))
+}
+
+pub(super) fn render(report: &ReloadReport, verbose: bool, paint: Paint) -> String {
     let mut text: String = report.warnings.iter().map(detail).collect();
     let ReloadReport { generation, policy_hash, .. } = report;
     text += &format!("generation {generation}, policy {policy_hash} is in force\n");
@@ -37,6 +41,11 @@ pub(super) fn render(report: &ReloadReport, paint: Paint) -> String {
         }
     }
     text += &format!("\ntook {}\n", microseconds(report.took_microseconds));
+    if verbose {
+        for (step, milliseconds) in report.steps.named() {
+            text += &format!("  {step:<8}  {milliseconds:>9.1} ms\n");
+        }
+    }
     if !report.message.is_empty() {
         text += &(clean(&report.message) + "\n");
     }
@@ -44,24 +53,25 @@ pub(super) fn render(report: &ReloadReport, paint: Paint) -> String {
 }
 
 fn changes(title: &str, changes: &Changes, paint: Paint) -> String {
-    let Changes { added, removed, changed, kept } = changes;
+    let Changes { added, removed, changed, kept, totals } = changes;
+    let Totals { added: adds, removed: removes, changed: changeds, kept: keeps } = *totals;
     let mut text = format!("\n{}\n", paint.bold(title));
-    for (word, tone, names) in [
-        ("added", Tone::Good, added),
-        ("removed", Tone::Bad, removed),
-        ("changed", Tone::Warn, changed),
-        ("kept", Tone::Dim, kept),
+    for (word, tone, names, total) in [
+        ("added", Tone::Good, added, adds),
+        ("removed", Tone::Bad, removed, removes),
+        ("changed", Tone::Warn, changed, changeds),
+        ("kept", Tone::Dim, kept, keeps),
     ] {
         let word = paint.tone(tone, format!("{word:<7}"));
-        let line = format!("  {word}  {:>5}  {}", number(names.len() as u64), list(names));
+        let line = format!("  {word}  {:>5}  {}", number(total), list(names, total));
         text += &format!("{}\n", line.trim_end());
     }
     text
 }
 
-fn list(names: &[String]) -> String {
+fn list(names: &[String], total: u64) -> String {
     let listed: Vec<_> = names.iter().take(LISTED).map(|name| clean(name)).collect();
-    let more = names.len() - listed.len();
+    let more = total.saturating_sub(listed.len() as u64);
     let text = listed.join(", ");
-    if more > 0 { format!("{text} and {} more", number(more as u64)) } else { text }
+    if more > 0 { format!("{text} and {} more", number(more)) } else { text }
 }

@@ -226,7 +226,10 @@ fn nodes_stand_in_a_table() {
         state: NodeState::Isolated,
         ..node.clone()
     };
-    assert_snapshot!(nodes::render(&Nodes { nodes: vec![node, isolated] }, Paint::plain()));
+    assert_snapshot!(nodes::render(
+        &Nodes { nodes: vec![node, isolated], total: 7 },
+        Paint::plain()
+    ));
 }
 
 #[test]
@@ -290,14 +293,14 @@ fn a_reload_tells_what_changed_and_what_was_cut() {
     let report = ReloadReport {
         generation: 8,
         policy_hash: "c0ffee1234567890".into(),
-        nodes: Changes {
-            added: names(&["ct-2"]),
-            removed: names(&["ct-9", "mr-9"]),
-            changed: Vec::new(),
-            kept: (0..60).map(|index| format!("node-{index}")).collect(),
-        },
-        rules: Changes { changed: names(&["images to the archive"]), ..Changes::default() },
-        subnetworks: Changes { kept: names(&["hospital", "radiology"]), ..Changes::default() },
+        nodes: Changes::new(
+            names(&["ct-2"]),
+            names(&["ct-9", "mr-9"]),
+            Vec::new(),
+            (0..60).map(|index| format!("node-{index:02}")).collect(),
+        ),
+        rules: Changes::new(vec![], vec![], names(&["images to the archive"]), vec![]),
+        subnetworks: Changes::new(vec![], vec![], vec![], names(&["hospital", "radiology"])),
         cut_flows: vec![flow()],
         cut_flows_count: 3,
         warnings: vec![Diagnostic {
@@ -311,9 +314,14 @@ fn a_reload_tells_what_changed_and_what_was_cut() {
             rendered: None,
         }],
         took_microseconds: 12_345,
+        steps: Steps { read_ms: 0.5, compile_ms: 11.8, ..Steps::default() },
         message: String::new(),
     };
-    assert_snapshot!(reload::render(&report, Paint::plain()));
+    let brief = reload::render(&report, false, Paint::plain());
+    let verbose = reload::render(&report, true, Paint::plain());
+    assert_eq!(verbose.lines().count(), brief.lines().count() + report.steps.named().len());
+    assert!(verbose.ends_with("  compare         0.0 ms\n"), "{verbose}");
+    assert_snapshot!(brief);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Nodes of one subnetwork with the same roles share a class: a rule for a role costs as many
 //! entries as there are kinds of nodes, not as there are nodes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::CompileError;
 use crate::model::{Policy, SubnetworkId};
@@ -23,7 +24,7 @@ impl<'p> Classes<'p> {
         };
         let mut known: HashMap<(SubnetworkId, &[Arc<str>]), u16> = HashMap::new();
         for node in policy.nodes() {
-            let key = (node.subnetwork, node.roles.as_slice());
+            let key = (node.subnetwork, &*node.roles);
             if let Some(&class) = known.get(&key) {
                 classes.of_node.push(class);
                 continue;
@@ -32,7 +33,7 @@ impl<'p> Classes<'p> {
             known.insert(key, class);
             classes.of_node.push(class);
             classes.of_subnetwork[node.subnetwork.index()].push(class);
-            for role in &node.roles {
+            for role in &*node.roles {
                 classes.of_role.entry((node.subnetwork, role)).or_default().push(class);
             }
         }

@@ -1,8 +1,7 @@
 //! Slots: numbers that stay with a name across reloads, so that counters, leases and stops do too.
 
-use std::collections::HashMap;
-
 use firewall_common::{NodeSlot, RuleSlot, SubnetworkSlot};
+use foldhash::HashMap;
 
 /// Gives every name its slot, at least 1, the same one each time it is asked.
 pub trait SlotSource {

@@ -1,35 +1,27 @@
 //! `[node.NAME]`
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use firewall_common::Addr;
 use firewall_common::image::MacBinding;
-use firewall_common::{Addr, Mac};
+use foldhash::{HashMap, HashMapExt as _};
 
-use super::{Resolver, What, inventory, owned, values};
+use super::{Resolver, What, inventory, values};
 use crate::diagnostic::{Code, Diagnostic, Span, quote};
 use crate::model::{Authentication, GATEWAY, Node, SubnetworkId};
-use crate::spec::{NodeSpec, Text};
-
-/// Which node an address belongs to, and where that is said.
-#[derive(Default)]
-pub(super) struct Claims<'s> {
-    addresses: HashMap<Addr, (Span, &'s str)>,
-    macs: HashMap<Mac, (Span, String)>,
-}
-
-impl<'s> Claims<'s> {
-    /// The router MACs, before any node's.
-    pub(super) fn router(&mut self, mac: Mac, span: Span, subnetwork: &str) {
-        self.macs.entry(mac).or_insert_with(|| (span, format!("a router of `{subnetwork}`")));
-    }
-}
+use crate::spec::{InventorySpec, NodeSpec, Text};
 
 impl<'s> Resolver<'s> {
+    /// Makes room for so many.
+    pub(super) fn expect_nodes(&mut self, count: usize) {
+        self.nodes.reserve(count);
+        self.names.0[What::Node as usize].reserve(count);
+        self.claims.reserve(count);
+    }
+
     pub(super) fn node(&mut self, spec: &'s NodeSpec<'s>) {
-        let NodeSpec { name, description, organisation, responsible, .. } = spec;
+        let name = &spec.name;
         self.accept(Code::InvalidName, name.span, values::name(&name.value));
         let index = self.nodes.len();
         self.define(What::Node, index, name);
@@ -43,11 +35,17 @@ impl<'s> Resolver<'s> {
         let subnetwork = spec.subnetwork.as_ref().and_then(|text| {
             self.look_up(What::Subnetwork, &text.value, text.span).map(SubnetworkId)
         });
-        let mut addresses = Vec::new();
-        for text in self.distinct(spec.addresses.as_ref()) {
-            addresses.extend(self.address(&name.value, subnetwork, text));
-        }
-        let mac = spec.mac.as_ref().and_then(|text| self.mac(&name.value, text));
+        let addresses = self.distinct(spec.addresses.as_ref());
+        let addresses = addresses.filter_map(|text| self.address(subnetwork, text)).collect();
+        let kind = spec.kind.as_ref().map(|text| {
+            let kept = self.kinds.entry(&*text.value).or_insert_with(|| Arc::from(&*text.value));
+            Arc::clone(kept)
+        });
+        let mac = spec.mac.as_ref().and_then(|text| {
+            let mac = self.accept(Code::InvalidMac, text.span, values::mac(&text.value))?;
+            self.claims.mac(mac);
+            Some(mac)
+        });
         let roles = self.node_roles(spec, subnetwork);
         let authentication = spec.authentication.as_ref().and_then(|text| {
             let words = Authentication::ALL.map(|way| (way.name(), way));
@@ -56,9 +54,14 @@ impl<'s> Resolver<'s> {
         });
         self.nodes.push(subnetwork.map(|subnetwork| Node {
             name: Arc::from(&*name.value),
-            inventory: inventory(description.as_ref(), organisation.as_ref(), responsible.as_ref()),
+            inventory: spec.inventory.as_deref().map(|spec| {
+                let InventorySpec { description, organisation, responsible } = spec;
+                let [description, organisation, responsible] =
+                    [description, organisation, responsible].map(Option::as_ref);
+                Box::new(inventory(description, organisation, responsible))
+            }),
             subnetwork,
-            kind: owned(spec.kind.as_ref()),
+            kind,
             addresses,
             mac: match mac {
                 Some(mac) => MacBinding::Exact(mac),
@@ -73,32 +76,14 @@ impl<'s> Resolver<'s> {
         }));
     }
 
-    fn address(
-        &mut self,
-        node: &'s str,
-        subnetwork: Option<SubnetworkId>,
-        text: &'s Text<'s>,
-    ) -> Option<Addr> {
+    fn address(&mut self, subnetwork: Option<SubnetworkId>, text: &'s Text<'s>) -> Option<Addr> {
         let value = values::address(&text.value);
         let address = self.accept(Code::InvalidAddress, text.span, value)?;
         if let Some(subnetwork) = subnetwork {
             self.check_place(address, subnetwork, text.span);
         }
-        match self.claims.addresses.entry(address.into()) {
-            Entry::Vacant(entry) => {
-                entry.insert((text.span, node));
-                Some(address.into())
-            }
-            Entry::Occupied(entry) => {
-                let &(first, owner) = entry.get();
-                let message = format!("{address} belongs to `{owner}` already");
-                self.report(
-                    Diagnostic::at(Code::DuplicateAddress, text.span, message)
-                        .related(first, "first claimed here"),
-                );
-                None
-            }
-        }
+        self.claims.address(address.into());
+        Some(address.into())
     }
 
     fn check_place(&mut self, address: IpAddr, subnetwork: SubnetworkId, span: Span) {
@@ -127,33 +112,11 @@ impl<'s> Resolver<'s> {
         }
     }
 
-    fn mac(&mut self, node: &str, text: &Text<'_>) -> Option<Mac> {
-        let mac = self.accept(Code::InvalidMac, text.span, values::mac(&text.value))?;
-        match self.claims.macs.entry(mac) {
-            Entry::Vacant(entry) => {
-                entry.insert((text.span, quote(node)));
-            }
-            Entry::Occupied(entry) => {
-                let (first, owner) = entry.get();
-                let diagnostic = Diagnostic::at(
-                    Code::DuplicateMac,
-                    text.span,
-                    format!("{mac} belongs to {owner} already"),
-                );
-                let diagnostic = diagnostic
-                    .related(*first, "first claimed here")
-                    .help("a device with several addresses is one node that lists them all");
-                self.report(diagnostic);
-            }
-        }
-        Some(mac)
-    }
-
     fn node_roles(
         &mut self,
         spec: &'s NodeSpec<'s>,
         subnetwork: Option<SubnetworkId>,
-    ) -> Vec<Arc<str>> {
+    ) -> Arc<[Arc<str>]> {
         let mut roles = Vec::new();
         for text in self.distinct(spec.roles.as_ref()) {
             let role: &'s str = &text.value;
@@ -173,7 +136,12 @@ impl<'s> Resolver<'s> {
             roles.push(kept.clone());
         }
         roles.sort_unstable();
-        roles
+        if let Some(kept) = self.roles.lists.get(&roles) {
+            return Arc::clone(kept);
+        }
+        let kept: Arc<[_]> = Arc::from(&*roles);
+        self.roles.lists.insert(roles, Arc::clone(&kept));
+        kept
     }
 
     /// One warning for each subnetwork: there may be thousands of nodes.

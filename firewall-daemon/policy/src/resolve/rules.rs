@@ -1,12 +1,13 @@
 //! `[[allow]]` and `[[expect]]`
 
-use std::collections::HashSet;
 use std::sync::Arc;
+
+use foldhash::HashSet;
 
 use super::{Resolver, What, owned, values};
 use crate::diagnostic::{Code, Diagnostic, Span, quote};
 use crate::model::{
-    ApplicationId, Expectation, Expected, GATEWAY, NodeId, Rule, Selector, SubnetworkId,
+    ApplicationId, Expectation, Expected, GATEWAY, NodeId, Rule, Selector, Subnetwork, SubnetworkId,
 };
 use crate::spec::{ExpectationSpec, RuleSpec, Text, Texts};
 use crate::suggest::did_you_mean;
@@ -117,7 +118,7 @@ impl<'s> Resolver<'s> {
     /// `NODE`
     fn single(&mut self, text: &'s Text<'s>) -> Option<Selector> {
         let name = &*text.value;
-        let is_known = |what| self.names.of(what).contains_key(name);
+        let is_known = |what| self.names.of(what).get(name).is_some();
         if name == GATEWAY && !is_known(What::Node) {
             return self.gateway(text);
         }
@@ -213,7 +214,7 @@ impl<'s> Resolver<'s> {
     }
 
     fn warn_of_any_source(&mut self, spec: &'s RuleSpec<'s>) {
-        for text in spec.from.iter().flat_map(|from| &from.value) {
+        for text in spec.from.iter().flat_map(|from| &*from.value) {
             let Some((subnetwork, "any")) = text.value.split_once('/') else { continue };
             let message = format!("any address in {} may use this rule", quote(subnetwork));
             self.report(
@@ -228,8 +229,8 @@ impl<'s> Resolver<'s> {
         for &(from, _) in senders {
             for &(to, span) in receivers {
                 let [one, other] = [from, to].map(|id| {
-                    let subnetwork = &self.subnetworks[id.index()];
-                    (subnetwork.name.clone(), subnetwork.port)
+                    let Subnetwork { name, port, .. } = &self.subnetworks[id.index()];
+                    (name, *port)
                 });
                 if from == to || self.ports.connects(one.1, other.1) {
                     self.is_turning |= from != to && one.1 == other.1;

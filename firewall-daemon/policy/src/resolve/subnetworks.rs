@@ -94,7 +94,7 @@ impl<'s> Resolver<'s> {
     }
 
     /// One router may serve several subnetworks: its MAC may stand in each.
-    fn routers(&mut self, name: &str, texts: Option<&'s Texts<'s>>) -> Vec<Mac> {
+    fn routers(&mut self, name: &'s str, texts: Option<&'s Texts<'s>>) -> Vec<Mac> {
         let Some(list) = texts else { return Vec::new() };
         let mut routers: Vec<Mac> = Vec::new();
         for text in self.distinct(texts) {
