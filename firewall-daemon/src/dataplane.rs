@@ -193,6 +193,7 @@ impl DataPlane {
                 jumbo: port.jumbo,
                 routes: true,
                 timeouts: load::timeouts(clock),
+                limits: load::limits(config, clock),
                 events_per_tick: EVENTS_PER_TICK,
             };
             let programs = load::program(&directory, &sizes, &constants)?;

@@ -43,7 +43,8 @@ fn surroundings() -> (Policy, Image) {
 
 fn session(policy: &Policy, image: &Image, bytes: &[u8]) {
     let timeouts = Timeouts::defaults(u32::try_from(SECOND).unwrap());
-    let mut memory = Memory::new(&Sizes { flows: FLOWS, half_open: FRAMES, timeouts });
+    let mut memory =
+        Memory::new(&Sizes { flows: FLOWS, half_open: FRAMES, timeouts, ..Sizes::default() });
     memory.publish(image);
     let oracle = Oracle::new(Mode::Bridge, policy, Standing::default(), FLOWS);
     let mut pair = Pair { memory, oracle, image };
