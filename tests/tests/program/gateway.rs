@@ -8,8 +8,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use firewall_common::abi::{Count, EventState, Stop};
+use firewall_common::quota::Limits;
 use firewall_common::{NodeSlot, Port, SubnetworkSlot, Ticks, Verdict};
 use firewall_daemon::config::Config;
 use firewall_daemon::dataplane::clock::Clock;
@@ -28,6 +30,15 @@ pub(crate) const PORTS: [&str; 4] = ["inside", "outside", "left", "right"];
 /// The established flows that there is room for unless a test says otherwise.
 pub(crate) const FLOWS: u32 = 1024;
 
+/// In how many seconds one flow comes back of those that are not answered, and one of the others:
+/// the same for both, and long enough for a test's frames.
+pub(crate) const TURN: u32 = 6;
+
+/// What a node may open where anything is limited, at so many ticks a second.
+pub(crate) const fn limits(hz: u32) -> Limits {
+    Limits { half_open: 30 / TURN, new_flows: 8, second: 8 * TURN * hz }
+}
+
 /// How many nodes a policy may have.
 const NODES: u32 = 256;
 
@@ -39,6 +50,13 @@ impl Gateway {
     /// A bridge that knows no flow.
     pub(crate) fn with_flows(flows: u32) -> Self {
         Self::of(Kind::Bridge, flows)
+    }
+
+    /// The same, where a node may open no more than [`limits`] say.
+    pub(crate) fn limited(flows: u32) -> Self {
+        let gateway = Self::of(Kind::Limited, flows);
+        gateway.await_turn();
+        gateway
     }
 
     /// A router that knows no flow and no route.
@@ -96,6 +114,8 @@ impl Drop for Gateway {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Bridge,
+    /// A bridge that lets a node open no more than [`limits`].
+    Limited,
     /// Leaves whatever may pass to the kernel.
     Router,
     /// Sends it on by itself.
@@ -128,7 +148,7 @@ impl Loaded {
     fn of(lab: &Lab, kind: Kind, flows: u32) -> Self {
         let directory = lab.bpffs().join(format!("{kind:?}-{flows}"));
         let config = match kind {
-            Kind::Bridge => config(&directory, flows),
+            Kind::Bridge | Kind::Limited => config(&directory, flows),
             Kind::Router | Kind::Routing => configured(&directory, flows, "mode = \"router\""),
         };
         lab.gateway().run(|| {
@@ -140,6 +160,7 @@ impl Loaded {
             });
             let trial = match kind {
                 Kind::Bridge | Kind::Router => Trial::new(&config, clock),
+                Kind::Limited => Trial::limited(&config, clock, limits(clock.hz())),
                 Kind::Routing => Trial::routing(&config, clock),
             };
             let trial = trial.unwrap();
@@ -167,6 +188,19 @@ impl Loaded {
         self.kind == Kind::Routing
     }
 
+    /// Waits until no flow comes back to anybody for a while, but for those who wait.
+    pub(crate) fn await_turn(&self) {
+        let turn = u64::from(TURN * self.hz());
+        while self.now().0 % turn > turn * 2 / 3 {
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// How many flows have come back since the clock began.
+    pub(crate) fn turn(&self) -> u64 {
+        self.now().0 / u64::from(TURN * self.hz())
+    }
+
     /// Ticks a second.
     pub(crate) fn hz(&self) -> u32 {
         self.clock.hz()
@@ -190,7 +224,7 @@ impl Loaded {
         let (action, output) = self.trial.run(port, frame).unwrap();
         let verdict = self.verdict(port, frame);
         let expected: &[u32] = match (verdict, self.kind) {
-            (Verdict::Pass(_), Kind::Bridge) => &[action::REDIRECT],
+            (Verdict::Pass(_), Kind::Bridge | Kind::Limited) => &[action::REDIRECT],
             (Verdict::Pass(_), Kind::Router) => &[action::PASS],
             (Verdict::Pass(_), Kind::Routing) => &[action::REDIRECT, action::PASS],
             (Verdict::Drop(_), _) => &[action::DROP],
