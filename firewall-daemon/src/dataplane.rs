@@ -24,6 +24,7 @@ pub mod read;
 pub mod ring;
 pub mod slots;
 pub mod stop;
+pub mod sweep;
 pub mod sys;
 pub mod trial;
 pub mod watch;

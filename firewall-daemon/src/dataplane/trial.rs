@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -322,6 +322,11 @@ impl Trial {
             datagrams.push((*key, copy));
         })?;
         Ok(datagrams)
+    }
+
+    /// The table of established flows.
+    pub fn flow_table(&self) -> BorrowedFd<'_> {
+        self.maps.flows.as_fd()
     }
 
     /// Takes away the way out of a port.

@@ -50,4 +50,5 @@ mod random;
 mod router;
 mod routes;
 mod stateless;
+mod sweeps;
 mod talk;
