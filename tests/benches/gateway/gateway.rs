@@ -298,6 +298,9 @@ listen = "127.0.0.1:9618"
 directory = "{directory}/policies"
 [bpf]
 directory = "{bpf}/cordon"
+[limits]
+half_open = 65535
+new_flows = 65535
 [gateway]
 {mode}
 [port.inside]

@@ -1,7 +1,9 @@
 //! What the program itself takes, frame by frame, on one CPU and without a network around it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
+use firewall_common::abi::{NodeState, map};
+use firewall_daemon::dataplane::sys::Mapping;
 use serde_json::json;
 
 use crate::Effort;
@@ -30,8 +32,8 @@ struct Case {
     /// An array of programs forgets them when nobody outside holds it any more.
     _arrays: Vec<OwnedFd>,
     repeat: u32,
-    /// Another service every round, so that every flow is new again.
-    renewed: bool,
+    /// Another service every round, so that every flow is new again, and full quotas.
+    renewed: Option<Mapping<NodeState>>,
     net: Samples,
     raw: Samples,
 }
@@ -39,7 +41,8 @@ struct Case {
 impl Case {
     fn round(&mut self, number: u16) {
         let mut bytes = self.frame.bytes;
-        if self.renewed {
+        if let Some(nodes) = &self.renewed {
+            nodes.iter().for_each(|node| node.quota.reset());
             bytes[36..38].copy_from_slice(&(frames::SERVICE + 1 + number).to_be_bytes());
         }
         let time = |program, expected| {
@@ -103,7 +106,7 @@ fn cases(cordon: &Cordon, repeat: u32) -> Vec<Case> {
         empty: kernel::load(&traffic::empty()),
         _arrays: Vec::new(),
         repeat,
-        renewed: false,
+        renewed: None,
         net: Samples::default(),
         raw: Samples::default(),
     };
@@ -127,6 +130,8 @@ fn cases(cordon: &Cordon, repeat: u32) -> Vec<Case> {
         let case = direct(what, XDP_REDIRECT, request(Family::V4));
         let (ours, empty) = (step(&case.ours), step(&case.empty));
         let arrays = vec![ours.programs, empty.programs];
+        let nodes = || Mapping::new(cordon.map(map::NODES).as_fd()).unwrap();
+        let renewed = bool::then(renewed, nodes);
         Case { ours: ours.program, empty: empty.program, _arrays: arrays, repeat, renewed, ..case }
     };
     vec![
