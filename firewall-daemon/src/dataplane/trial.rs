@@ -73,21 +73,17 @@ impl Trial {
     /// Loads the program for every port of the configuration, whose interfaces must exist. Every
     /// node is taken as authenticated.
     pub fn new(config: &Config, clock: Clock) -> Result<Self, TrialError> {
-        Self::with(config, clock, false, Limits::NONE)
-    }
-
-    /// The same, but a node may open no more flows than `limits` say.
-    pub fn limited(config: &Config, clock: Clock, limits: Limits) -> Result<Self, TrialError> {
-        Self::with(config, clock, false, limits)
+        Self::limited(config, clock, false, Limits::NONE)
     }
 
     /// The same, but a router asks the kernel for its routes: those of the network namespace of
     /// whoever runs it.
     pub fn routing(config: &Config, clock: Clock) -> Result<Self, TrialError> {
-        Self::with(config, clock, true, Limits::NONE)
+        Self::limited(config, clock, true, Limits::NONE)
     }
 
-    fn with(
+    /// Either, but a node may open no more flows than `limits` say.
+    pub fn limited(
         config: &Config,
         clock: Clock,
         routes: bool,

@@ -172,6 +172,7 @@ impl Kernel {
             assert_eq!(limits, gateway::limits(1000), "a trial has no others");
             Gateway::limited(flows)
         };
+        gateway.await_turn();
         gateway.reset(image);
         Self { gateway, now: Cell::new(1_000_000) }
     }

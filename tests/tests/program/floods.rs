@@ -8,10 +8,10 @@ use firewall_common::tables::Way;
 use firewall_common::{Port, Ticks, Verdict};
 use firewall_policy::explain::{Memory, Sizes};
 use firewall_policy::{Capacity, Image, Policy, SequentialSlots, compile};
-use firewall_tests::oracle::{Limits, Mode, Oracle, Standing};
+use firewall_tests::oracle::{Mode, Oracle, Standing};
 use firewall_tests::packet::hex;
 
-use crate::conversations::{SESSION, agree};
+use crate::conversations::{SESSION, agree, quotas};
 use crate::gateway::{Gateway, TURN, limits};
 use crate::mutate::mutate;
 use crate::play::Play;
@@ -91,14 +91,9 @@ impl<'g> Three<'g> {
         let (flows, timeouts, limits) = (FLOWS as usize, Timeouts::defaults(hz), limits(hz));
         let mut memory = Memory::new(&Sizes { flows, timeouts, limits, ..Sizes::default() });
         images.iter().rev().for_each(|image| memory.publish(image));
-        let limits = Limits {
-            unanswered: limits.half_open.into(),
-            opened: limits.new_flows.into(),
-            period: u64::from(limits.second / hz),
-        };
         let oracle = Oracle::new(Mode::Bridge, &policies[0], Standing::default(), flows);
         let now = gateway.now();
-        let mut three = Self { gateway, memory, oracle: oracle.limited(limits), now };
+        let mut three = Self { gateway, memory, oracle: oracle.limited(quotas(hz)), now };
         for (policy, image) in policies.iter().zip(images) {
             three.authenticate(policy, image);
         }

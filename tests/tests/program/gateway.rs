@@ -54,9 +54,7 @@ impl Gateway {
 
     /// The same, where a node may open no more than [`limits`] say.
     pub(crate) fn limited(flows: u32) -> Self {
-        let gateway = Self::of(Kind::Limited, flows);
-        gateway.await_turn();
-        gateway
+        Self::of(Kind::Limited, flows)
     }
 
     /// A router that knows no flow and no route.
@@ -67,11 +65,20 @@ impl Gateway {
     /// A router that knows no flow and asks the kernel for its routes: those of the laboratory's
     /// gateway, where `prepare` has been. The calling thread moves there.
     pub(crate) fn routing(flows: u32, prepare: impl FnOnce(&Lab)) -> Self {
+        Self::prepared(Kind::Routing, flows, prepare)
+    }
+
+    /// The same, where a node may open no more than [`limits`] say.
+    pub(crate) fn limited_routing(flows: u32, prepare: impl FnOnce(&Lab)) -> Self {
+        Self::prepared(Kind::LimitedRouting, flows, prepare)
+    }
+
+    fn prepared(kind: Kind, flows: u32, prepare: impl FnOnce(&Lab)) -> Self {
         let mut laboratory = Laboratory::lock();
         let laboratory = laboratory.get_or_insert_with(Laboratory::new);
         prepare(&laboratory.lab);
         laboratory.lab.gateway().enter();
-        laboratory.gateway(Kind::Routing, flows)
+        laboratory.gateway(kind, flows)
     }
 
     fn of(kind: Kind, flows: u32) -> Self {
@@ -120,6 +127,8 @@ enum Kind {
     Router,
     /// Sends it on by itself.
     Routing,
+    /// Does so, and lets a node open no more than [`limits`].
+    LimitedRouting,
 }
 
 /// What the program did with a frame.
@@ -149,7 +158,9 @@ impl Loaded {
         let directory = lab.bpffs().join(format!("{kind:?}-{flows}"));
         let config = match kind {
             Kind::Bridge | Kind::Limited => config(&directory, flows),
-            Kind::Router | Kind::Routing => configured(&directory, flows, "mode = \"router\""),
+            Kind::Router | Kind::Routing | Kind::LimitedRouting => {
+                configured(&directory, flows, "mode = \"router\"")
+            }
         };
         lab.gateway().run(|| {
             let clock = measure_clock(&config).unwrap();
@@ -160,8 +171,9 @@ impl Loaded {
             });
             let trial = match kind {
                 Kind::Bridge | Kind::Router => Trial::new(&config, clock),
-                Kind::Limited => Trial::limited(&config, clock, limits(clock.hz())),
+                Kind::Limited => Trial::limited(&config, clock, false, limits(clock.hz())),
                 Kind::Routing => Trial::routing(&config, clock),
+                Kind::LimitedRouting => Trial::limited(&config, clock, true, limits(clock.hz())),
             };
             let trial = trial.unwrap();
             let ledger = RefCell::new(counts(&trial));
@@ -185,20 +197,30 @@ impl Loaded {
 
     /// Whether it asks the kernel for its routes.
     pub(crate) fn is_routing(&self) -> bool {
-        self.kind == Kind::Routing
+        matches!(self.kind, Kind::Routing | Kind::LimitedRouting)
     }
 
-    /// Waits until no flow comes back to anybody for a while, but for those who wait.
+    /// Whether nodes may open no more than [`limits`].
+    pub(crate) fn is_limited(&self) -> bool {
+        matches!(self.kind, Kind::Limited | Kind::LimitedRouting)
+    }
+
+    /// Where anything is limited, waits until no flow comes back to anybody for a while, but for
+    /// those who wait.
     pub(crate) fn await_turn(&self) {
+        if !self.is_limited() {
+            return;
+        }
         let turn = u64::from(TURN * self.hz());
         while self.now().0 % turn > turn * 2 / 3 {
             thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// How many flows have come back since the clock began.
+    /// Which turn it is. Where anything is limited, a session ends with it: only the program knows
+    /// that time has passed.
     pub(crate) fn turn(&self) -> u64 {
-        self.now().0 / u64::from(TURN * self.hz())
+        if self.is_limited() { self.now().0 / u64::from(TURN * self.hz()) } else { 0 }
     }
 
     /// Ticks a second.
@@ -226,7 +248,9 @@ impl Loaded {
         let expected: &[u32] = match (verdict, self.kind) {
             (Verdict::Pass(_), Kind::Bridge | Kind::Limited) => &[action::REDIRECT],
             (Verdict::Pass(_), Kind::Router) => &[action::PASS],
-            (Verdict::Pass(_), Kind::Routing) => &[action::REDIRECT, action::PASS],
+            (Verdict::Pass(_), Kind::Routing | Kind::LimitedRouting) => {
+                &[action::REDIRECT, action::PASS]
+            }
             (Verdict::Drop(_), _) => &[action::DROP],
         };
         assert!(expected.contains(&action), "{verdict:?}, {action} on {}", hex(frame));
