@@ -40,7 +40,7 @@ pub struct Exhausted;
 pub struct Quota(Word64);
 
 /// Another CPU may take something between a load and its exchange. Whoever loses so many times in a
-/// row takes nothing and goes on: each loss was a flow of the same node that did take.
+/// row takes nothing and goes on: each loss was a flow of the same node that did take, or was answered.
 const TRIES: u32 = 4;
 
 impl Quota {
