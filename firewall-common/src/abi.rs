@@ -7,12 +7,13 @@
 #[cfg(not(target_arch = "bpf"))]
 use core::sync::atomic::Ordering::SeqCst;
 
+use crate::quota::Quota;
 use crate::word::Word64;
 use crate::{Generation, Ticks};
 
 /// The version of every layout in this module, in [`crate::image`], [`crate::event`] and of
 /// [`crate::flow::Flow`]; the counters' order (the verdicts) included.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// The names of the maps, the same on both sides.
 pub mod map {
@@ -138,17 +139,22 @@ impl Publication {
     }
 }
 
-/// A node's standing, independent of the policy.
+/// A node's standing, independent of the policy, and what it has opened.
 #[derive(Debug, Default)]
-#[repr(transparent)]
-pub struct NodeState(Word64);
+#[repr(C)]
+pub struct NodeState {
+    standing: Word64,
+    /// The flows that it has opened lately.
+    pub quota: Quota,
+}
 
 const ISOLATED: u64 = 1 << 63;
 
 impl NodeState {
     /// A node with that lease end (0: none) that may be isolated.
     pub const fn new(lease_end: Ticks, isolated: bool) -> Self {
-        Self(Word64::new(Self::encode(lease_end, isolated)))
+        let standing = Word64::new(Self::encode(lease_end, isolated));
+        Self { standing, quota: Quota::full() }
     }
 
     /// As it lies in the map.
@@ -159,22 +165,22 @@ impl NodeState {
     /// The first tick at which the lease is no longer valid; 0 if it never had one.
     #[inline(always)]
     pub fn lease_end(&self) -> Ticks {
-        Ticks(self.0.load() & !ISOLATED)
+        Ticks(self.standing.load() & !ISOLATED)
     }
 
     /// Whether it is cut off.
     #[inline(always)]
     pub fn is_isolated(&self) -> bool {
-        self.0.load() & ISOLATED != 0
+        self.standing.load() & ISOLATED != 0
     }
 
     /// Cuts it off, or lets it back; the lease stays.
     #[cfg(not(target_arch = "bpf"))]
     pub fn set_isolated(&self, isolated: bool) {
         if isolated {
-            self.0.atomic().fetch_or(ISOLATED, SeqCst);
+            self.standing.atomic().fetch_or(ISOLATED, SeqCst);
         } else {
-            self.0.atomic().fetch_and(!ISOLATED, SeqCst);
+            self.standing.atomic().fetch_and(!ISOLATED, SeqCst);
         }
     }
 
@@ -182,7 +188,7 @@ impl NodeState {
     #[cfg(not(target_arch = "bpf"))]
     pub fn set_lease_end(&self, end: Ticks) {
         let renew = |word| Some(end.0 & !ISOLATED | word & ISOLATED);
-        let renewed = self.0.atomic().fetch_update(SeqCst, SeqCst, renew);
+        let renewed = self.standing.atomic().fetch_update(SeqCst, SeqCst, renew);
         debug_assert!(renewed.is_ok(), "the closure never refuses");
     }
 }
@@ -193,14 +199,17 @@ impl NodeState {
 pub struct SubnetworkState {
     /// A [`Stop`] of this subnetwork.
     pub stop: Word64,
+    /// The flows that its undeclared addresses together have opened lately; those of the gateway
+    /// itself in slot 0.
+    pub quota: Quota,
     /// Not used yet.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 6],
 }
 
 impl SubnetworkState {
     /// Not stopped.
     pub const fn running() -> Self {
-        Self { stop: Word64::new(0), reserved: [0; 7] }
+        Self { stop: Word64::new(0), quota: Quota::full(), reserved: [0; 6] }
     }
 }
 
@@ -362,7 +371,7 @@ mod tests {
     #[test]
     fn maps_are_as_large_as_they_should_be() {
         assert_eq!(size_of::<Control>(), 64);
-        assert_eq!(size_of::<NodeState>(), 8);
+        assert_eq!(size_of::<NodeState>(), 16);
         assert_eq!(size_of::<SubnetworkState>(), 64);
         assert_eq!(size_of::<crate::flow::Flow>(), 72);
         assert_eq!(size_of::<crate::flow::FlowKey>(), 40);

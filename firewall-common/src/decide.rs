@@ -6,6 +6,7 @@ mod fragments;
 mod leave;
 mod note;
 mod question;
+mod quota;
 mod related;
 
 use crate::abi::{Publication, Stop};
@@ -24,6 +25,7 @@ pub use self::leave::{Leaving, Origin, leave};
 pub use self::note::{Exit, Moment, Note, Passage};
 pub(crate) use self::question::earlier;
 pub use self::question::{Question, consult};
+pub use self::quota::{charge, refund};
 use self::related::related;
 pub use self::related::{Quoted, quoted};
 
@@ -260,10 +262,16 @@ fn proceed<T: Tables + ?Sized>(
                 if tables.insert(&note.key, &note.flow).is_err() {
                     return refuse(DropReason::FlowTableFull);
                 }
+                tables.refund(note, flow);
                 tables.remove_half_open(&note.key);
             }
         }
-        Advance::End => forget(tables, note, established),
+        Advance::End => {
+            if !established {
+                tables.refund(note, flow);
+            }
+            forget(tables, note, established);
+        }
     }
     Ok(passage)
 }
@@ -306,6 +314,7 @@ fn enter<T: Tables + ?Sized>(
     note.flow.begin_with(sender, segment, &note.segment);
     note.flow.touch(note.moment.now, tables.timeout(phase));
     let (_, exit) = exit(tables, note, &note.flow, sender)?;
+    tables.charge(note)?;
     if tables.insert_half_open(&note.key, &note.flow).is_err() {
         return refuse(DropReason::FlowTableFull);
     }

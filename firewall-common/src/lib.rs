@@ -18,6 +18,7 @@ pub mod id;
 pub mod identity;
 pub mod image;
 pub mod parse;
+pub mod quota;
 pub mod tables;
 pub mod verdict;
 pub mod word;

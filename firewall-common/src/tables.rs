@@ -6,6 +6,7 @@ use crate::flow::{Flow, FlowKey, Phase, Sender};
 use crate::fragment::{Datagram, FragmentKey};
 use crate::identity::{self, Direction, Role};
 use crate::image::Line;
+use crate::quota::Limits;
 use crate::word::Word64;
 use crate::{Addr, DropReason, Hop, NodeSlot, Port, SubnetworkSlot, Vlan};
 
@@ -55,6 +56,8 @@ pub trait Tables {
     fn route(&self, note: &Note, sender: Sender, from: Vlan, to: Attachment) -> Route;
     /// How long a flow may be silent in that phase, in ticks.
     fn timeout(&self, phase: Phase) -> u32;
+    /// How many flows one node may open.
+    fn limits(&self) -> Limits;
     /// How long a datagram may take from its first fragment to its last, in ticks.
     fn reassembly(&self) -> u32;
     /// The stop of everything and the publication; `None` only if the map is missing.
@@ -91,6 +94,18 @@ pub trait Tables {
     #[inline(always)]
     fn consult(&self, note: &mut Note, question: Question) -> Result<(), DropReason> {
         decide::consult(self, note, question)
+    }
+
+    /// [`decide::charge`].
+    #[inline(always)]
+    fn charge(&self, note: &mut Note) -> Result<(), DropReason> {
+        decide::charge(self, note)
+    }
+
+    /// [`decide::refund`].
+    #[inline(always)]
+    fn refund(&self, note: &mut Note, flow: &Flow) {
+        decide::refund(self, note, flow);
     }
 
     /// [`decide::follow`]; the passage is left in the note.

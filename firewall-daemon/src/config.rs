@@ -36,6 +36,8 @@ pub struct Config {
     pub bpf: Bpf,
     /// How much there is room for.
     pub capacity: Capacity,
+    /// How much one node may take.
+    pub limits: Limits,
     /// How the gateway stands inline.
     pub gateway: Gateway,
 }
@@ -86,6 +88,15 @@ pub struct Capacity {
     pub rules: u32,
     /// Established flows.
     pub flows: u32,
+}
+
+/// `[limits]`, of each node
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Flows that nobody has answered.
+    pub half_open: u32,
+    /// New flows a second.
+    pub new_flows: u32,
 }
 
 /// `[gateway]` and `[port.*]`

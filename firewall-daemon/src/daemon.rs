@@ -7,6 +7,7 @@ mod guard;
 mod health;
 mod operator;
 pub mod routes;
+mod sweep;
 mod view;
 
 use std::io;
@@ -38,8 +39,6 @@ use crate::report;
 
 /// How many of the flows that a reload cuts are listed.
 const LISTED_CUTS: usize = 100;
-/// How often expired flows are forgotten.
-const SWEEP: Duration = Duration::from_secs(5);
 /// Events taken from the ring before others get their turn.
 const RING_BATCH: usize = 256;
 
@@ -221,20 +220,6 @@ impl Daemon {
                 return;
             }
             tokio::task::yield_now().await;
-        }
-    }
-
-    /// Forgets expired flows, again and again.
-    pub async fn sweep(self: Arc<Self>) {
-        let mut interval = tokio::time::interval(SWEEP);
-        loop {
-            interval.tick().await;
-            let daemon = Arc::clone(&self);
-            let swept =
-                tokio::task::spawn_blocking(move || read::sweep(&daemon.maps, daemon.clock.now()));
-            if let Ok(Err(error)) = swept.await {
-                tracing::warn!(%error, "cannot sweep the flow table");
-            }
         }
     }
 

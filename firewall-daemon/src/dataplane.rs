@@ -24,6 +24,7 @@ pub mod read;
 pub mod ring;
 pub mod slots;
 pub mod stop;
+pub mod sweep;
 pub mod sys;
 pub mod trial;
 pub mod watch;
@@ -195,6 +196,7 @@ impl DataPlane {
                 jumbo: port.jumbo,
                 routes: true,
                 timeouts: load::timeouts(clock),
+                limits: load::limits(config, clock),
                 events_per_tick: EVENTS_PER_TICK,
             };
             let programs = load::program(&directory, &sizes, &constants)?;

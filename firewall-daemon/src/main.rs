@@ -189,10 +189,10 @@ async fn serve(config: Config) -> Result<(), Ending> {
     daemon.events().record(EventKind::Start, |event| {
         event.message = Some(format!("cordond {} started", env!("CARGO_PKG_VERSION")));
     });
+    Arc::clone(&daemon).sweep().map_err(|error| failed(&error, None))?;
     // Whoever stops waits for nothing more, not even for the guard's first look.
     tokio::spawn(control::serve(listener, Arc::clone(&daemon)));
     tokio::spawn(Arc::clone(&daemon).record_events(ring));
-    tokio::spawn(Arc::clone(&daemon).sweep());
     tokio::spawn(Arc::clone(&daemon).guard(watch));
     tokio::spawn(Arc::clone(&daemon).follow_routes(surroundings));
     let scraped = Arc::clone(&daemon);

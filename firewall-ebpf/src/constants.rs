@@ -3,6 +3,7 @@
 use aya_ebpf::Global;
 use firewall_common::Port;
 use firewall_common::flow::Phase;
+use firewall_common::quota::Limits;
 use firewall_common::tables::Way;
 
 #[unsafe(no_mangle)]
@@ -31,6 +32,12 @@ static TIMEOUT_TCP_CLOSED: Global<u32> = Global::new(0);
 static TIMEOUT_DATAGRAM: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static TIMEOUT_FRAGMENT: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+static LIMIT_HALF_OPEN: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+static LIMIT_NEW_FLOWS: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+static TICKS_PER_SECOND: Global<u32> = Global::new(0);
 /// Events that one CPU may write in one tick.
 #[unsafe(no_mangle)]
 static EVENTS_PER_TICK: Global<u32> = Global::new(0);
@@ -72,6 +79,16 @@ pub(crate) fn timeout(phase: Phase) -> u32 {
         Phase::Closing => TIMEOUT_TCP_CLOSING.load(),
         Phase::Closed => TIMEOUT_TCP_CLOSED.load(),
         Phase::Answered => TIMEOUT_DATAGRAM.load(),
+    }
+}
+
+/// How many flows one node may open.
+#[inline(always)]
+pub(crate) fn limits() -> Limits {
+    Limits {
+        half_open: LIMIT_HALF_OPEN.load(),
+        new_flows: LIMIT_NEW_FLOWS.load(),
+        second: TICKS_PER_SECOND.load(),
     }
 }
 

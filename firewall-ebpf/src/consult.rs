@@ -3,6 +3,7 @@
 use core::ptr;
 
 use firewall_common::decide::{self, Question};
+use firewall_common::flow::Flow;
 use firewall_common::identity::{self, Direction, Role};
 use firewall_common::{DropReason, Note};
 
@@ -70,3 +71,22 @@ global!(cordon_report, Question::Report, decide::consult);
 global!(cordon_identify, Role, [Source] else Destination, identity::identify);
 global!(cordon_search, Role, [Source] else Destination, identity::search);
 global!(cordon_permit, Direction, [Forward] else Backward, identity::permit);
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn cordon_charge(note: *mut Note) -> u64 {
+    answer(note, |note| decide::charge(&kernel(), note).map(|()| YES))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn cordon_refund(note: *mut Note, flow: *const Flow) -> u64 {
+    // SAFETY: the caller's reference, lent for the call.
+    let Some(flow) = (unsafe { flow.as_ref() }) else {
+        return NO;
+    };
+    answer(note, |note| {
+        decide::refund(&kernel(), note, flow);
+        Ok(YES)
+    })
+}

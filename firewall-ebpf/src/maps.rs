@@ -16,6 +16,7 @@ use firewall_common::flow::{Flow, FlowKey, Phase, Sender};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::identity::{Direction, Role};
 use firewall_common::image::Line;
+use firewall_common::quota::Limits;
 use firewall_common::tables::{Full, Route, Tables, Way};
 use firewall_common::{Addr, DropReason, NodeSlot, Note, Port, SubnetworkSlot, Ticks, Vlan};
 
@@ -219,6 +220,11 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
+    fn limits(&self) -> Limits {
+        constants::limits()
+    }
+
+    #[inline(always)]
     fn reassembly(&self) -> u32 {
         constants::reassembly()
     }
@@ -313,6 +319,16 @@ impl Tables for Kernel {
             Question::Report => consult::cordon_report(note),
         };
         consult::answered(answer, note)
+    }
+
+    #[inline(always)]
+    fn charge(&self, note: &mut Note) -> Result<(), DropReason> {
+        consult::answered(consult::cordon_charge(note), note)
+    }
+
+    #[inline(always)]
+    fn refund(&self, note: &mut Note, flow: &Flow) {
+        consult::cordon_refund(note, flow);
     }
 
     #[inline(always)]

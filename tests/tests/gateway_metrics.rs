@@ -58,6 +58,7 @@ fn the_metrics_page_satisfies_promtool_and_says_what_the_counters_say() {
     assert_eq!(value("cordon_policy_generation"), u64::from(status.policy.generation));
     assert_eq!(value(&format!("cordon_policy_info{{hash=\"{}\"}}", status.policy.hash)), 1);
     assert_eq!(value("cordon_flow_capacity"), status.flows.capacity);
+    assert_eq!(value("cordon_flow_capacity_half_open"), status.flows.half_open_capacity);
     assert_eq!(value("cordon_stopped"), 0);
     for (subnetwork, criticality, stopped) in
         [("hospital", "planned", 1), ("radiology", "time-critical", 0)]

@@ -50,10 +50,18 @@ fn programs() -> Vec<(&'static str, OwnedFd)> {
     let text = format!("[bpf]\ndirectory = {:?}\n{text}", lab.bpffs().join("cordon"));
     let config: Config = text.parse().unwrap();
     let sizes = sizes(&config);
-    let timeouts = load::timeouts(measure_clock(&config).unwrap());
+    let clock = measure_clock(&config).unwrap();
+    let (timeouts, limits) = (load::timeouts(clock), load::limits(&config, clock));
     let load = |way, jumbo| {
-        let constants =
-            Constants { port: Port(0), way, jumbo, routes: true, timeouts, events_per_tick: 16 };
+        let constants = Constants {
+            port: Port(0),
+            way,
+            jumbo,
+            routes: true,
+            timeouts,
+            limits,
+            events_per_tick: 16,
+        };
         load::program(&directory, &sizes, &constants).unwrap()
     };
     let peer = Way::Bridge { peer: Port(1) };

@@ -36,7 +36,7 @@ pub struct Leaving {
 }
 
 /// Decides over a frame that the kernel sends. `tables` are those of [`Port::GATEWAY`]. Whatever is
-/// not explained is [`DropReason::Egress`], if nothing stops it anyway.
+/// not explained is [`DropReason::Egress`], if nothing stops it anyway and it is not one too many.
 #[inline(always)]
 pub fn leave<F, T>(
     frame: &F,
@@ -52,7 +52,10 @@ where
     match explain(frame, tables, now, note, leaving) {
         Ok(passage) => Ok(passage),
         Err(
-            reason @ (DropReason::Stopped | DropReason::StoppedSubnetwork | DropReason::NotArmed),
+            reason @ (DropReason::Stopped
+            | DropReason::StoppedSubnetwork
+            | DropReason::NotArmed
+            | DropReason::FlowLimit),
         ) => Err(reason),
         Err(_) => Err(DropReason::Egress),
     }

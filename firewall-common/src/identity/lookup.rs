@@ -90,7 +90,7 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
 
     /// The declared node with that address.
     #[inline(always)]
-    pub(super) fn node(&self, address: Addr) -> Option<Party> {
+    pub(crate) fn node(&self, address: Addr) -> Option<Party> {
         let Header { seed, identity_base, identity_buckets, .. } = self.header();
         let hash = image::node_hash(address, seed);
         let [first, second] = image::buckets(hash, identity_buckets);

@@ -190,6 +190,8 @@ pub struct FlowTable {
     pub capacity: u64,
     /// Flows whose responder has not answered.
     pub half_open: u64,
+    /// Room for those; beyond it the oldest gives way.
+    pub half_open_capacity: u64,
 }
 
 names! {

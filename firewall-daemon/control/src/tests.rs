@@ -157,7 +157,7 @@ fn the_status_is_described() {
             state: NodeState::NoLease,
             count: 1,
         }],
-        flows: FlowTable { count: 1, capacity: 1, half_open: 1 },
+        flows: FlowTable { count: 1, capacity: 1, half_open: 1, half_open_capacity: 1 },
         health: vec![Check { name: text(), state: Health::Ok, sentence: text() }],
     };
     compare("Status", &status);

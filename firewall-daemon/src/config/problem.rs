@@ -88,6 +88,16 @@ pub enum Problem {
         /// At most.
         maximum: u32,
     },
+    /// A limit that would let nobody speak, or that is more than can be counted.
+    #[error("a limit of {value} for {what} is not between 1 and {maximum}")]
+    Limit {
+        /// The key.
+        what: &'static str,
+        /// How many.
+        value: u32,
+        /// At most.
+        maximum: u32,
+    },
 }
 
 impl Problem {
@@ -111,6 +121,12 @@ impl Problem {
             Self::InterfaceTwice { .. } => "every port has an interface of its own".to_owned(),
             Self::RelativePath { .. } => "begin it with /".to_owned(),
             Self::NoGroup => "write group = \"cordon\"".to_owned(),
+            Self::Limit { what, maximum, value: 0 } => {
+                format!(
+                    "no node could open a connection; {what} = {maximum} is as good as no limit"
+                )
+            }
+            Self::Limit { maximum, .. } => format!("{maximum} is as good as no limit"),
             Self::Capacity { what, .. } => format!("choose how many {what} there is room for"),
         };
         Some(hint)

@@ -9,7 +9,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::problem::{INTERFACE_NAME, PORTS, Problem};
-use super::{Bpf, Capacity, Config, Control, Gateway, Metrics, Mode, Policy, Port, State, Xdp};
+use super::{
+    Bpf, Capacity, Config, Control, Gateway, Limits, Metrics, Mode, Policy, Port, State, Xdp,
+};
 
 /// A problem and where in the text it is.
 type Failed<T> = Result<T, (Problem, Range<usize>)>;
@@ -19,7 +21,7 @@ pub(super) fn parse(text: &str) -> Failed<Config> {
         let message = error.message().trim().replace('\n', "; ");
         (Problem::Syntax { message }, error.span().unwrap_or_default())
     })?;
-    let Raw { state, control, metrics, policy, bpf, capacity, gateway, port } = raw;
+    let Raw { state, control, metrics, policy, bpf, capacity, limits, gateway, port } = raw;
     Ok(Config {
         state: State { directory: absolute(state.directory, "/var/lib/cordon")? },
         control: Control {
@@ -33,6 +35,10 @@ pub(super) fn parse(text: &str) -> Failed<Config> {
             nodes: bounded("nodes", capacity.nodes, 1 << 16, 1..=1 << 20)?,
             rules: bounded("rules", capacity.rules, 1 << 16, 1..=1 << 20)?,
             flows: bounded("flows", capacity.flows, 1 << 18, 1..=1 << 24)?,
+        },
+        limits: Limits {
+            half_open: limited("half_open", limits.half_open, 1024)?,
+            new_flows: limited("new_flows", limits.new_flows, 4096)?,
         },
         gateway: arrange(gateway, port)?,
     })
@@ -55,6 +61,8 @@ struct Raw {
     bpf: RawDirectory,
     #[serde(default)]
     capacity: RawCapacity,
+    #[serde(default)]
+    limits: RawLimits,
     gateway: Spanned<RawGateway>,
     #[serde(default)]
     port: BTreeMap<Spanned<String>, RawPort>,
@@ -85,6 +93,13 @@ struct RawCapacity {
     nodes: Option<Spanned<u32>>,
     rules: Option<Spanned<u32>>,
     flows: Option<Spanned<u32>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLimits {
+    half_open: Option<Spanned<u32>>,
+    new_flows: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -192,6 +207,15 @@ fn group(name: Option<Spanned<String>>) -> Failed<String> {
         None => Ok("cordon".to_owned()),
         Some(name) if name.get_ref().trim().is_empty() => Err((Problem::NoGroup, name.span())),
         Some(name) => Ok(name.into_inner()),
+    }
+}
+
+fn limited(what: &'static str, value: Option<Spanned<u32>>, default: u32) -> Failed<u32> {
+    let maximum = firewall_common::quota::Limits::HIGHEST;
+    let Some(value) = value else { return Ok(default) };
+    match *value.get_ref() {
+        limit if (1..=maximum).contains(&limit) => Ok(limit),
+        other => Err((Problem::Limit { what, value: other, maximum }, value.span())),
     }
 }
 

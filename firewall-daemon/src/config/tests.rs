@@ -97,6 +97,14 @@ fn what_makes_no_sense_is_refused_at_its_line() {
             (11, Problem::Capacity { what: "flows", value: 0, minimum: 1, maximum: 1 << 24 }),
         ),
         (
+            problem(&format!("{MINIMAL}[limits]\nhalf_open = 0")),
+            (11, Problem::Limit { what: "half_open", value: 0, maximum: 65_535 }),
+        ),
+        (
+            problem(&format!("{MINIMAL}[limits]\nhalf_open = 9\nnew_flows = 65536")),
+            (12, Problem::Limit { what: "new_flows", value: 65_536, maximum: 65_535 }),
+        ),
+        (
             problem(&format!("{MINIMAL}[state]\ndirectory = \"cordon\"")),
             (11, Problem::RelativePath { path: "cordon".into() }),
         ),

@@ -107,6 +107,7 @@ impl Daemon {
             count: count(Table::Established)?,
             capacity: u64::from(self.config.capacity.flows),
             half_open: count(Table::HalfOpen)?,
+            half_open_capacity: u64::from(dataplane::sizes(&self.config).flows_new),
         })
     }
 
@@ -212,10 +213,7 @@ impl Daemon {
             checks.push(Check { name: format!("port {}", port.name), state, sentence });
         }
         checks.push(findings.check(now));
-        let share = flows.count * 100 / flows.capacity.max(1);
-        let state = if share >= 80 { Health::Warn } else { Health::Ok };
-        let sentence = format!("the flow table is {share} % full");
-        checks.push(Check { name: "flow table".to_owned(), state, sentence });
+        checks.push(flow_table_check(flows));
         checks
     }
 
@@ -248,6 +246,20 @@ fn latch_check(latched: &Latched, names: &Names) -> Check {
         (Health::Warn, format!("stopped or isolated, but not in the policy: {names}"))
     };
     Check { name: "latch".to_owned(), state, sentence }
+}
+
+/// Half-open flows make room for others, so that table matters only when it is nearly full.
+fn flow_table_check(flows: &FlowTable) -> Check {
+    const FULL: u64 = 80;
+    let FlowTable { count, capacity, half_open, half_open_capacity } = *flows;
+    let share = count * 100 / capacity.max(1);
+    let half_open_share = half_open * 100 / half_open_capacity.max(1);
+    let state = if share.max(half_open_share) >= FULL { Health::Warn } else { Health::Ok };
+    let mut sentence = format!("the flow table is {share} % full");
+    if half_open_share >= FULL {
+        sentence += &format!(", that of half-open flows {half_open_share} %");
+    }
+    Check { name: "flow table".to_owned(), state, sentence }
 }
 
 fn port_check(port: &firewall_control::Port) -> (Health, String) {

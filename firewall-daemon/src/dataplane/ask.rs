@@ -10,6 +10,7 @@ use firewall_common::decide::{Moment, Note, Question};
 use firewall_common::flow::{Flow, FlowKey, Phase, Sender, Signature, other};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::image::Line;
+use firewall_common::quota::Limits;
 use firewall_common::tables::{Full, Route, Way};
 use firewall_common::{
     Addr, DropReason, Generation, Mac, NodeSlot, Port, SubnetworkSlot, Tables, Ticks, Vlan,
@@ -89,6 +90,10 @@ impl Tables for Ask<'_> {
 
     fn timeout(&self, _phase: Phase) -> u32 {
         0
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::NONE
     }
 
     fn reassembly(&self) -> u32 {

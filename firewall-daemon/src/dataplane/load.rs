@@ -9,10 +9,12 @@ use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use firewall_common::Port;
 use firewall_common::abi::Timeouts;
+use firewall_common::quota::Limits;
 use firewall_common::tables::Way;
 
 use super::clock::Clock;
 use super::maps::Sizes;
+use crate::config::Config;
 use crate::fault::{self, Step};
 
 /// The eBPF object, built from source by `cargo xtask build`.
@@ -31,6 +33,8 @@ pub struct Constants {
     pub routes: bool,
     /// How long flows live.
     pub timeouts: Timeouts,
+    /// How many flows one node may open.
+    pub limits: Limits,
     /// Events that one CPU may write in one tick.
     pub events_per_tick: u32,
 }
@@ -142,7 +146,9 @@ fn refused(error: EbpfError) -> LoadError {
 
 fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u32)> {
     let mut globals = vec![("LINES", sizes.lines)];
-    if let Some(Constants { port, way, jumbo: _, routes, timeouts, events_per_tick }) = constants {
+    if let Some(constants) = constants {
+        let Constants { port, way, jumbo: _, routes, timeouts, limits, events_per_tick } =
+            constants;
         let (is_router, peer) = match way {
             Way::Bridge { peer } => (false, peer.0),
             Way::Router => (true, 0),
@@ -154,6 +160,9 @@ fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u
             ("IS_ROUTER", is_router.into()),
             ("ROUTES", (*routes).into()),
             ("EVENTS_PER_TICK", *events_per_tick),
+            ("LIMIT_HALF_OPEN", limits.half_open),
+            ("LIMIT_NEW_FLOWS", limits.new_flows),
+            ("TICKS_PER_SECOND", limits.second),
             ("TIMEOUT_HALF_OPEN", half_open),
             ("TIMEOUT_TCP", tcp),
             ("TIMEOUT_TCP_CLOSING", tcp_closing),
@@ -184,4 +193,10 @@ fn load(object: &mut Ebpf, name: &'static str) -> Result<OwnedFd, LoadError> {
 /// The tick frequency that timeouts are counted in.
 pub fn timeouts(clock: Clock) -> Timeouts {
     Timeouts::defaults(clock.hz())
+}
+
+/// What the configuration lets one node open.
+pub fn limits(config: &Config, clock: Clock) -> Limits {
+    let crate::config::Limits { half_open, new_flows } = config.limits;
+    Limits { half_open, new_flows, second: clock.hz() }
 }

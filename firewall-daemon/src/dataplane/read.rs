@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use firewall_common::abi::{self, Count, EventState, NodeState, Stop};
 use firewall_common::flow::{Flow, FlowKey};
 use firewall_common::fragment::{Datagram, FragmentKey};
-use firewall_common::{NodeSlot, Port, RuleSlot, SubnetworkSlot, Ticks, Verdict};
+use firewall_common::{NodeSlot, Port, RuleSlot, SubnetworkSlot, Verdict};
 
 use super::maps::Maps;
 use super::sys::{self, Cursor};
@@ -166,31 +166,6 @@ unsafe fn entries<K: Clone + Default, V: Default>(
             None => return Ok(()),
         }
     }
-}
-
-/// Forgets the established flows that have been silent for too long; the program does not let them
-/// speak any more. Returns how many are left.
-pub fn sweep(maps: &Maps, now: Ticks) -> io::Result<u64> {
-    let mut left = 0;
-    let mut dead = Vec::new();
-    flows(maps, Table::Established, |key, flow| {
-        if flow.is_expired(now) {
-            dead.push(*key);
-        } else {
-            left += 1;
-        }
-    })?;
-    for key in dead {
-        let mut flow = [Flow::default()];
-        // A new connection may have taken the place since.
-        // SAFETY: key and value are those of the flow table.
-        let found = unsafe { sys::map_lookup(maps.flows.as_fd(), &key, &mut flow) };
-        if found.is_ok() && flow[0].is_expired(now) {
-            // SAFETY: the key is the flow table's.
-            unsafe { sys::map_delete(maps.flows.as_fd(), &key) }?;
-        }
-    }
-    Ok(left)
 }
 
 fn fd(maps: &Maps, table: Table) -> BorrowedFd<'_> {

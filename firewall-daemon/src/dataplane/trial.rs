@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,6 +11,7 @@ use firewall_common::Port;
 use firewall_common::abi::{Attachment, Publication, Stop};
 use firewall_common::flow::{Flow, FlowKey};
 use firewall_common::fragment::{Datagram, FragmentKey};
+use firewall_common::quota::{Limits, Quota};
 use firewall_common::{Addr, Generation, Mac, NodeSlot, SubnetworkSlot, Ticks};
 use firewall_policy::Image;
 use firewall_policy::explain::Memory;
@@ -72,16 +73,22 @@ impl Trial {
     /// Loads the program for every port of the configuration, whose interfaces must exist. Every
     /// node is taken as authenticated.
     pub fn new(config: &Config, clock: Clock) -> Result<Self, TrialError> {
-        Self::with_routes(config, clock, false)
+        Self::limited(config, clock, false, Limits::NONE)
     }
 
     /// The same, but a router asks the kernel for its routes: those of the network namespace of
     /// whoever runs it.
     pub fn routing(config: &Config, clock: Clock) -> Result<Self, TrialError> {
-        Self::with_routes(config, clock, true)
+        Self::limited(config, clock, true, Limits::NONE)
     }
 
-    fn with_routes(config: &Config, clock: Clock, routes: bool) -> Result<Self, TrialError> {
+    /// Either, but a node may open no more flows than `limits` say.
+    pub fn limited(
+        config: &Config,
+        clock: Clock,
+        routes: bool,
+        limits: Limits,
+    ) -> Result<Self, TrialError> {
         let pins = Pins::of(config);
         pins.prepare(&sizes(config))?;
         let number = TRIALS.fetch_add(1, Ordering::Relaxed);
@@ -90,7 +97,7 @@ impl Trial {
         let _ = pins::remove_directory(&directory);
         fs::create_dir(&directory)
             .map_err(|source| PinsError::Io { path: directory.clone(), source })?;
-        let loaded = Self::load(config, clock, &directory, routes);
+        let loaded = Self::load(config, clock, &directory, routes, limits);
         // The maps live on in our descriptors; the pins were only the way to them.
         if let Err(error) = pins::remove_directory(&directory) {
             tracing::warn!(%error, "cannot remove the pins of the trial maps");
@@ -103,6 +110,7 @@ impl Trial {
         clock: Clock,
         directory: &std::path::Path,
         routes: bool,
+        limits: Limits,
     ) -> Result<Self, TrialError> {
         let sizes = trial_sizes(config);
         let mut programs = HashMap::new();
@@ -114,6 +122,8 @@ impl Trial {
                 // Expectations are about rules, and hold while a neighbour is away.
                 routes,
                 timeouts: load::timeouts(clock),
+                // Expectations come all at once.
+                limits,
                 events_per_tick: 0,
             };
             programs.insert(port, load::program(directory, &sizes, &constants)?);
@@ -244,7 +254,7 @@ impl Trial {
         }
     }
 
-    /// Forgets every flow, and every datagram that has begun.
+    /// Forgets every flow, who has opened how many, and every datagram that has begun.
     pub fn forget_flows(&self) -> io::Result<()> {
         for (key, _) in self.flows(Table::HalfOpen)? {
             // SAFETY: the key is the flow tables'.
@@ -258,7 +268,13 @@ impl Trial {
             // SAFETY: the key is the table's.
             unsafe { sys::map_delete(self.maps.fragments.as_fd(), &key) }?;
         }
+        self.quotas().for_each(Quota::reset);
         Ok(())
+    }
+
+    fn quotas(&self) -> impl Iterator<Item = &Quota> {
+        let nodes = self.maps.nodes.iter().map(|state| &state.quota);
+        nodes.chain(self.maps.subnetworks.iter().map(|state| &state.quota))
     }
 
     /// As if so many ticks had passed: every flow and every lease ends that much sooner.
@@ -280,6 +296,7 @@ impl Trial {
         for node in &*self.maps.nodes {
             node.set_lease_end(Ticks(node.lease_end().0.saturating_sub(u64::from(ticks))));
         }
+        self.quotas().for_each(|quota| quota.age(ticks));
         Ok(())
     }
 
@@ -301,6 +318,11 @@ impl Trial {
             datagrams.push((*key, copy));
         })?;
         Ok(datagrams)
+    }
+
+    /// The table of established flows.
+    pub fn flow_table(&self) -> BorrowedFd<'_> {
+        self.maps.flows.as_fd()
     }
 
     /// Takes away the way out of a port.

@@ -126,10 +126,12 @@ fn nodes(page: &mut Page<'_>, status: &Status) -> Result<(), Error> {
 }
 
 fn flows(page: &mut Page<'_>, table: FlowTable) -> Result<(), Error> {
-    let FlowTable { count, capacity, half_open } = table;
+    let FlowTable { count, capacity, half_open, half_open_capacity } = table;
     page.single("cordon_flows", "Established flows.", count)?;
     page.single("cordon_flow_capacity", "Room for established flows.", capacity)?;
-    page.single("cordon_flows_half_open", "Flows whose responder has not answered.", half_open)
+    page.single("cordon_flows_half_open", "Flows whose responder has not answered.", half_open)?;
+    let help = "Room for flows whose responder has not answered.";
+    page.single("cordon_flow_capacity_half_open", help, half_open_capacity)
 }
 
 fn events(page: &mut Page<'_>, events: &EventCounters) -> Result<(), Error> {

@@ -51,7 +51,7 @@ fn snapshot() -> Snapshot {
             state: NodeState::NoLease,
             count: 1,
         }],
-        flows: FlowTable { count: 5, capacity: 262_144, half_open: 2 },
+        flows: FlowTable { count: 5, capacity: 262_144, half_open: 2, half_open_capacity: 65_536 },
         health: vec![Check {
             name: "latch".into(),
             state: Health::Ok,
@@ -97,6 +97,7 @@ fn the_page_has_the_metrics_of_the_contract() {
         "cordon_nodes{subnetwork=\"radiology\",authentication=\"802.1x\",state=\"no_lease\"} 1",
         "cordon_flows 5",
         "cordon_flow_capacity 262144",
+        "cordon_flow_capacity_half_open 65536",
         "cordon_events_total{kind=\"drop\"} 4",
         "cordon_events_lost_total 0",
         "cordon_armed{port=\"inside\"} 1",

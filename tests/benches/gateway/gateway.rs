@@ -283,7 +283,10 @@ listen = "127.0.0.1:9618"
 directory = "{directory}/policies"
 [bpf]
 directory = "{bpf}/cordon"
-{capacity}[gateway]
+{capacity}[limits]
+half_open = 65535
+new_flows = 65535
+[gateway]
 {mode}
 [port.inside]
 interface = "inside"

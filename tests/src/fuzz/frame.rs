@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use firewall_common::abi::{Stop, Timeouts};
+use firewall_common::quota::Limits;
 use firewall_common::tables::Way;
 use firewall_common::{NodeSlot, PassReason, Port, SubnetworkSlot, Ticks};
 use firewall_policy::explain::{Memory, Sizes};
 use firewall_policy::{Capacity, Image, Policy, Ports, SequentialSlots, Sources, compile, resolve};
 
-use crate::oracle::{Exit, Judgement, Level, Mode, Oracle, Standing};
+use crate::oracle::{self, Exit, Judgement, Level, Mode, Oracle, Standing};
 use crate::packet::hex;
 
 /// What everything is tried under.
@@ -18,6 +19,9 @@ const FLOWS: usize = 3;
 /// More are not looked at.
 const FRAMES: usize = 64;
 const SECOND: u64 = 1000;
+/// Of either kind one flow comes back every two seconds, and all waits are whole numbers of these.
+const LIMITS: Limits = Limits { half_open: 15, new_flows: 20, second: 40_000 };
+const PROMISED: oracle::Limits = oracle::Limits { unanswered: 15, opened: 20, period: 40 };
 
 /// A session: each frame behind a byte that says what happens before it (the upper six bits) and on
 /// which port it comes in (the lower two), and its length in two bytes, the lower first.
@@ -43,9 +47,11 @@ fn surroundings() -> (Policy, Image) {
 
 fn session(policy: &Policy, image: &Image, bytes: &[u8]) {
     let timeouts = Timeouts::defaults(u32::try_from(SECOND).unwrap());
-    let mut memory = Memory::new(&Sizes { flows: FLOWS, half_open: FRAMES, timeouts });
+    let mut memory =
+        Memory::new(&Sizes { flows: FLOWS, half_open: FRAMES, timeouts, limits: LIMITS });
     memory.publish(image);
     let oracle = Oracle::new(Mode::Bridge, policy, Standing::default(), FLOWS);
+    let oracle = oracle.limited(PROMISED);
     let mut pair = Pair { memory, oracle, image };
     let mut rest = bytes;
     for _ in 0..FRAMES {

@@ -94,6 +94,21 @@ impl Gateway {
         body.to_owned()
     }
 
+    /// How much of a processor's time a thread of the daemon's has taken.
+    pub fn processor_time(&self, thread: &str) -> Duration {
+        let daemon = self.daemon.as_ref().expect("no daemon runs");
+        let threads = fs::read_dir(format!("/proc/{}/task", daemon.id())).expect("its threads");
+        let mut threads = threads.flatten().map(|entry| entry.path());
+        let is_it = |path: &PathBuf| {
+            fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == thread)
+        };
+        let path = threads.find(is_it).unwrap_or_else(|| panic!("there is no thread {thread}"));
+        // On a processor, waiting for one, turns; in nanoseconds.
+        let spent = fs::read_to_string(path.join("schedstat")).expect("how the thread fares");
+        let nanoseconds = spent.split(' ').next().and_then(|first| first.parse().ok());
+        Duration::from_nanos(nanoseconds.expect("a number"))
+    }
+
     /// The addresses that a router's program knows as the gateway's own.
     pub fn known_addresses(&self) -> HashSet<Addr> {
         neighbourhood::local(&self.pinned_maps()).expect("read the gateway's addresses")

@@ -259,7 +259,8 @@ impl Gateway {
         report::counters(&self.pinned_maps(), &Names::default(), &ports).expect("read the counters")
     }
 
-    fn pinned_maps(&self) -> Maps {
+    /// The maps, past the daemon.
+    pub fn pinned_maps(&self) -> Maps {
         let config = Config::load(&self.config_path()).expect("a configuration");
         let sizes = dataplane::sizes(&config);
         let directories = Pins::new(&config.bpf.directory).all_maps().expect("a directory of pins");

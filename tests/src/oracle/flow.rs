@@ -106,6 +106,10 @@ impl Oracle {
         let Some(exit) = self.exit(from, frame, destination, &to) else {
             return Judgement::Drops;
         };
+        let opener = self.speaker(from, source);
+        if !opener.is_some_and(|opener| self.spend(&opener)) {
+            return Judgement::Drops;
+        }
         self.flows.push(Flow {
             pair: self.pair(from),
             addresses: [source, destination],
@@ -145,6 +149,7 @@ impl Oracle {
             Permission::NoRule | Permission::Refused => return Judgement::Drops,
         };
         let is_full = self.established() >= self.capacity;
+        let opener = self.opener(from, packet.source, to, from_opener);
         let exit = self.exit(from, frame, packet.destination, &to);
         let (here, there) = (from, self.port(&to));
         // What the gateway's kernel must send or answer itself is told apart.
@@ -169,8 +174,8 @@ impl Oracle {
                             let connection = connection.ended();
                             flow.talk = Talk::Tcp { ports, connection };
                             flow.over = self.now + connection.patience();
-                        } else {
-                            self.flows.remove(place);
+                        } else if !self.flows.remove(place).is_established {
+                            self.give_back(opener);
                         }
                         return Judgement::Passes(reason, exit);
                     }
@@ -190,8 +195,12 @@ impl Oracle {
             return Judgement::Drops;
         }
         flow.talk = talk;
+        let is_answer = answers && !flow.is_established;
         flow.is_established |= answers;
         flow.over = self.now + flow.patience();
+        if is_answer {
+            self.give_back(opener);
+        }
         Judgement::Passes(reason, exit)
     }
 

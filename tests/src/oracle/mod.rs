@@ -8,6 +8,7 @@ mod flow;
 mod leaving;
 mod neighbour;
 mod party;
+mod quota;
 mod route;
 mod tcp;
 mod wire;
@@ -22,6 +23,8 @@ use self::flow::Flow;
 pub use self::leaving::Origin;
 use self::neighbour::Question;
 use self::party::{Party, Who};
+pub use self::quota::Limits;
+use self::quota::Quotas;
 pub use self::route::{Port, Route, Surroundings};
 use self::wire::{Content, Frame};
 
@@ -117,13 +120,15 @@ pub struct Oracle {
     epoch: u64,
     flows: Vec<Flow>,
     questions: Vec<Question>,
+    quotas: Quotas,
 }
 
 impl Oracle {
     /// One that has seen nothing yet, at second 0.
     pub fn new(mode: Mode, policy: &Policy, standing: Standing, capacity: usize) -> Self {
         let (policy, flows, questions) = (policy.clone(), Vec::new(), Vec::new());
-        Self { mode, policy, standing, capacity, now: 0, epoch: 0, flows, questions }
+        let quotas = Quotas::default();
+        Self { mode, policy, standing, capacity, now: 0, epoch: 0, flows, questions, quotas }
     }
 
     /// What it has been told.

@@ -16,6 +16,7 @@ mod fragments;
 mod frames;
 mod handshakes;
 mod neighbours;
+mod quotas;
 mod reasons;
 mod router;
 mod standing;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use firewall_common::abi::Stop;
 use firewall_common::decide::{Leaving, Origin};
+use firewall_common::quota::Limits;
 use firewall_common::tables::Way;
 use firewall_common::{DropReason, Port, Ticks, Vlan};
 use firewall_policy::explain::{Memory, Sizes};
@@ -109,7 +110,12 @@ fn every_reason_that_the_decision_can_give_is_given() {
     assert_eq!(left, Err(DropReason::Egress));
     given.insert(DropReason::Egress);
 
-    let elsewhere = [DropReason::Application, DropReason::FlowLimit, DropReason::RedirectFailed];
+    let limits = Limits { half_open: 0, ..Limits::NONE };
+    let world = World::under(POLICY, &Sizes { limits, ..Sizes::default() });
+    assert_eq!(world.decide(&inside(ct() / v4() / syn())), Err(DropReason::FlowLimit));
+    given.insert(DropReason::FlowLimit);
+
+    let elsewhere = [DropReason::Application, DropReason::RedirectFailed];
     let all = DropReason::ALL.iter().copied();
     assert_eq!(given, all.filter(|reason| !elsewhere.contains(reason)).collect());
 }

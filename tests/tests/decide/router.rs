@@ -228,9 +228,13 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(&Sizes::default())
+    }
+
+    fn with(sizes: &Sizes) -> Self {
         let mut slots = SequentialSlots::new();
         let (policy, image) = compiled(POLICY, &mut slots);
-        let mut memory = Memory::new(&Sizes::default());
+        let mut memory = Memory::new(sizes);
         memory.publish(&image);
         for (number, (_, mac)) in (0..).zip(PORTS) {
             memory.set_port(Port(number), firewall_common::Mac(mac.octets()), 1500);

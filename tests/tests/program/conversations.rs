@@ -3,12 +3,12 @@
 
 use firewall_common::{PassReason, Port, Ticks, Verdict};
 use firewall_policy::{Capacity, Image, Policy, SequentialSlots, compile};
-use firewall_tests::oracle::{Exit, Judgement, Level, Mode, Oracle, Origin, Standing};
+use firewall_tests::oracle::{Exit, Judgement, Level, Limits, Mode, Oracle, Origin, Standing};
 use firewall_tests::packet::hex;
 use firewall_tests::runner::action;
 
 use crate::fixture::{forwarded, retagged};
-use crate::gateway::{Gateway, Ran};
+use crate::gateway::{Gateway, Ran, TURN, limits};
 use crate::mutate::mutate;
 use crate::play::Play;
 use crate::policies::{policy, routed};
@@ -37,6 +37,13 @@ fn every_frame_of_a_conversation_passes_a_router_if_and_only_if_it_was_promised(
     let start = || routes::gateway(FLOWS);
     let tally = sessions("the oracle, a router's conversations", SESSION, start, session);
     assert_varied(&tally, |_| true);
+}
+
+#[test]
+fn a_router_lets_a_node_open_as_much_as_it_may_and_what_it_has_opened_goes_on() {
+    let start = || routes::limited(FLOWS);
+    let tally = sessions("the oracle, a router's floods", SESSION, start, session);
+    assert!(!is_thorough() || tally.told.contains_key("flow_limit"), "{tally:?}");
 }
 
 fn assert_varied(tally: &Tally, wanted: impl Fn(PassReason) -> bool) {
@@ -75,6 +82,7 @@ pub(crate) struct Pair<'g> {
     /// The one in force.
     current: usize,
     waits: u32,
+    turn: u64,
 }
 
 fn session(gateway: &mut Gateway, seed: u64, tally: &mut Tally) {
@@ -105,9 +113,22 @@ fn session(gateway: &mut Gateway, seed: u64, tally: &mut Tally) {
         if random.once_in(8) {
             mutate(random, &mut sent);
         }
+        if pair.is_overtaken() {
+            return;
+        }
         pair.send(seed, &sent, tally);
     }
     pair.settle(seed);
+}
+
+/// In seconds.
+const WHOLE_TURNS: [u32; 6] = [TURN, 2 * TURN, 6 * TURN, 31 * TURN, 601 * TURN, 14_401 * TURN];
+
+/// [`limits`] as the oracle reckons.
+pub(crate) fn quotas(hz: u32) -> Limits {
+    let firewall_common::quota::Limits { half_open, new_flows, second } = limits(hz);
+    let [unanswered, opened, period] = [half_open, new_flows, second / hz].map(u64::from);
+    Limits { unanswered, opened, period }
 }
 
 /// How it stands, under the first policy.
@@ -133,8 +154,13 @@ impl<'g> Pair<'g> {
             policies.iter().map(|policy| compiled(policy, random.word())).collect();
         gateway.reset(&images[0]);
         let mode = mode(random, gateway, &policies[0]);
-        let oracle = Oracle::new(mode, &policies[0], Standing::default(), FLOWS as usize);
-        let mut pair = Self { gateway, oracle, images, policies, current: 0, waits: 0 };
+        let mut oracle = Oracle::new(mode, &policies[0], Standing::default(), FLOWS as usize);
+        if gateway.is_limited() {
+            oracle = oracle.limited(quotas(gateway.hz()));
+        }
+        gateway.await_turn();
+        let (current, waits, turn) = (0, 0, gateway.turn());
+        let mut pair = Self { gateway, oracle, images, policies, current, waits, turn };
         for place in 0..pair.policies[0].nodes().len() {
             if !random.once_in(4) {
                 pair.grant(0, place, 100_005);
@@ -147,6 +173,11 @@ impl<'g> Pair<'g> {
     pub(crate) fn policy(&self, random: &mut Random) -> &Policy {
         let other = random.once_in(4).then(|| random.below(self.policies.len()));
         &self.policies[other.unwrap_or(self.current)]
+    }
+
+    /// Whether so much time has passed that the program may know of it.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.gateway.turn() != self.turn
     }
 
     /// Both remember as many flows.
@@ -278,7 +309,9 @@ impl<'g> Pair<'g> {
             return;
         }
         self.waits += 1;
-        let seconds = *random.pick(&[2, 12, 32, 182, 3602, 86402]);
+        let waits =
+            if self.gateway.is_limited() { &WHOLE_TURNS } else { &[2, 12, 32, 182, 3602, 86402] };
+        let seconds = *random.pick(waits);
         self.gateway.trial.age(seconds * self.gateway.hz()).unwrap();
         self.oracle.wait(u64::from(seconds));
     }

@@ -54,7 +54,8 @@ impl Pair {
     /// Both forget everything and come into force anew.
     fn begin(&mut self, images: &[Image]) {
         let timeouts = Timeouts::defaults(self.gateway.hz());
-        self.memory = Memory::new(&Sizes { flows: FLOWS as usize, timeouts, half_open: 1024 });
+        let flows = FLOWS as usize;
+        self.memory = Memory::new(&Sizes { flows, timeouts, ..Sizes::default() });
         if self.is_router {
             self.memory.set_route(Addr::UNSPECIFIED, Route::Unresolved);
             for address in router::own_addresses() {

@@ -5,11 +5,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use firewall_common::abi::Stop;
+use firewall_common::quota::Limits;
 use firewall_common::{NodeSlot, Port, SubnetworkSlot, Ticks, Verdict};
 use firewall_policy::explain::Sizes;
 use firewall_policy::{Image, Policy, SequentialSlots};
 
-use crate::gateway::{FLOWS, Gateway};
+use crate::gateway::{self, FLOWS, Gateway};
 pub(crate) use crate::hospital::{
     ANALYSER4, ANALYSER6, Arrival, CT, CT4, CT6, MONITOR4, MR, MR4, MR6, OTHER_ROUTER, PACS4,
     PACS6, PIPETTE, PIPETTE4, PIPETTE6, POLICY, PORTAL, PORTAL4, ROUTER, STRANGER, VISITOR4,
@@ -34,7 +35,7 @@ impl World {
     pub(crate) fn under(text: &str, sizes: &Sizes) -> Self {
         let mut slots = SequentialSlots::new();
         let (policy, image) = compiled(text, &mut slots);
-        let memory = Kernel::new(sizes.flows, &image);
+        let memory = Kernel::new(sizes, &image);
         Self { memory, policy, image, slots, ledger: RefCell::default() }
     }
 
@@ -162,9 +163,16 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    fn new(flows: usize, image: &Image) -> Self {
+    fn new(&Sizes { flows, limits, .. }: &Sizes, image: &Image) -> Self {
         assert!(flows <= FLOWS as usize, "a trial has no room for more");
-        let gateway = Gateway::with_flows(u32::try_from(flows).unwrap());
+        let flows = u32::try_from(flows).unwrap();
+        let gateway = if limits == Limits::NONE {
+            Gateway::with_flows(flows)
+        } else {
+            assert_eq!(limits, gateway::limits(1000), "a trial has no others");
+            Gateway::limited(flows)
+        };
+        gateway.await_turn();
         gateway.reset(image);
         Self { gateway, now: Cell::new(1_000_000) }
     }

@@ -8,8 +8,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use firewall_common::abi::{Count, EventState, Stop};
+use firewall_common::quota::Limits;
 use firewall_common::{NodeSlot, Port, SubnetworkSlot, Ticks, Verdict};
 use firewall_daemon::config::Config;
 use firewall_daemon::dataplane::clock::Clock;
@@ -28,6 +30,15 @@ pub(crate) const PORTS: [&str; 4] = ["inside", "outside", "left", "right"];
 /// The established flows that there is room for unless a test says otherwise.
 pub(crate) const FLOWS: u32 = 1024;
 
+/// In how many seconds one flow comes back of those that are not answered, and one of the others:
+/// the same for both, and long enough for a test's frames.
+pub(crate) const TURN: u32 = 6;
+
+/// What a node may open where anything is limited, at so many ticks a second.
+pub(crate) const fn limits(hz: u32) -> Limits {
+    Limits { half_open: 30 / TURN, new_flows: 8, second: 8 * TURN * hz }
+}
+
 /// How many nodes a policy may have.
 const NODES: u32 = 256;
 
@@ -41,6 +52,11 @@ impl Gateway {
         Self::of(Kind::Bridge, flows)
     }
 
+    /// The same, where a node may open no more than [`limits`] say.
+    pub(crate) fn limited(flows: u32) -> Self {
+        Self::of(Kind::Limited, flows)
+    }
+
     /// A router that knows no flow and no route.
     pub(crate) fn router(flows: u32) -> Self {
         Self::of(Kind::Router, flows)
@@ -49,11 +65,20 @@ impl Gateway {
     /// A router that knows no flow and asks the kernel for its routes: those of the laboratory's
     /// gateway, where `prepare` has been. The calling thread moves there.
     pub(crate) fn routing(flows: u32, prepare: impl FnOnce(&Lab)) -> Self {
+        Self::prepared(Kind::Routing, flows, prepare)
+    }
+
+    /// The same, where a node may open no more than [`limits`] say.
+    pub(crate) fn limited_routing(flows: u32, prepare: impl FnOnce(&Lab)) -> Self {
+        Self::prepared(Kind::LimitedRouting, flows, prepare)
+    }
+
+    fn prepared(kind: Kind, flows: u32, prepare: impl FnOnce(&Lab)) -> Self {
         let mut laboratory = Laboratory::lock();
         let laboratory = laboratory.get_or_insert_with(Laboratory::new);
         prepare(&laboratory.lab);
         laboratory.lab.gateway().enter();
-        laboratory.gateway(Kind::Routing, flows)
+        laboratory.gateway(kind, flows)
     }
 
     fn of(kind: Kind, flows: u32) -> Self {
@@ -96,10 +121,14 @@ impl Drop for Gateway {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Bridge,
+    /// A bridge that lets a node open no more than [`limits`].
+    Limited,
     /// Leaves whatever may pass to the kernel.
     Router,
     /// Sends it on by itself.
     Routing,
+    /// Does so, and lets a node open no more than [`limits`].
+    LimitedRouting,
 }
 
 /// What the program did with a frame.
@@ -128,8 +157,10 @@ impl Loaded {
     fn of(lab: &Lab, kind: Kind, flows: u32) -> Self {
         let directory = lab.bpffs().join(format!("{kind:?}-{flows}"));
         let config = match kind {
-            Kind::Bridge => config(&directory, flows),
-            Kind::Router | Kind::Routing => configured(&directory, flows, "mode = \"router\""),
+            Kind::Bridge | Kind::Limited => config(&directory, flows),
+            Kind::Router | Kind::Routing | Kind::LimitedRouting => {
+                configured(&directory, flows, "mode = \"router\"")
+            }
         };
         lab.gateway().run(|| {
             let clock = measure_clock(&config).unwrap();
@@ -140,7 +171,9 @@ impl Loaded {
             });
             let trial = match kind {
                 Kind::Bridge | Kind::Router => Trial::new(&config, clock),
+                Kind::Limited => Trial::limited(&config, clock, false, limits(clock.hz())),
                 Kind::Routing => Trial::routing(&config, clock),
+                Kind::LimitedRouting => Trial::limited(&config, clock, true, limits(clock.hz())),
             };
             let trial = trial.unwrap();
             let ledger = RefCell::new(counts(&trial));
@@ -164,7 +197,30 @@ impl Loaded {
 
     /// Whether it asks the kernel for its routes.
     pub(crate) fn is_routing(&self) -> bool {
-        self.kind == Kind::Routing
+        matches!(self.kind, Kind::Routing | Kind::LimitedRouting)
+    }
+
+    /// Whether nodes may open no more than [`limits`].
+    pub(crate) fn is_limited(&self) -> bool {
+        matches!(self.kind, Kind::Limited | Kind::LimitedRouting)
+    }
+
+    /// Where anything is limited, waits until no flow comes back to anybody for a while, but for
+    /// those who wait.
+    pub(crate) fn await_turn(&self) {
+        if !self.is_limited() {
+            return;
+        }
+        let turn = u64::from(TURN * self.hz());
+        while self.now().0 % turn > turn * 2 / 3 {
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Which turn it is. Where anything is limited, a session ends with it: only the program knows
+    /// that time has passed.
+    pub(crate) fn turn(&self) -> u64 {
+        if self.is_limited() { self.now().0 / u64::from(TURN * self.hz()) } else { 0 }
     }
 
     /// Ticks a second.
@@ -190,9 +246,11 @@ impl Loaded {
         let (action, output) = self.trial.run(port, frame).unwrap();
         let verdict = self.verdict(port, frame);
         let expected: &[u32] = match (verdict, self.kind) {
-            (Verdict::Pass(_), Kind::Bridge) => &[action::REDIRECT],
+            (Verdict::Pass(_), Kind::Bridge | Kind::Limited) => &[action::REDIRECT],
             (Verdict::Pass(_), Kind::Router) => &[action::PASS],
-            (Verdict::Pass(_), Kind::Routing) => &[action::REDIRECT, action::PASS],
+            (Verdict::Pass(_), Kind::Routing | Kind::LimitedRouting) => {
+                &[action::REDIRECT, action::PASS]
+            }
             (Verdict::Drop(_), _) => &[action::DROP],
         };
         assert!(expected.contains(&action), "{verdict:?}, {action} on {}", hex(frame));

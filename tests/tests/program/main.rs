@@ -27,6 +27,8 @@ mod handshakes;
 mod hospital;
 #[path = "../decide/neighbours.rs"]
 mod neighbours;
+#[path = "../decide/quotas.rs"]
+mod quotas;
 #[path = "../decide/standing.rs"]
 mod standing;
 #[path = "../decide/tcp.rs"]
@@ -37,6 +39,7 @@ mod windows;
 mod conversations;
 mod differential;
 mod fixture;
+mod floods;
 mod gateway;
 mod guard;
 mod limits;
@@ -47,4 +50,5 @@ mod random;
 mod router;
 mod routes;
 mod stateless;
+mod sweeps;
 mod talk;

@@ -41,9 +41,19 @@ pub(crate) fn mac(port: u16) -> Mac {
 
 /// A router among these routes, that knows no flow.
 pub(crate) fn gateway(flows: u32) -> Gateway {
-    let gateway = Gateway::routing(flows, |lab| {
-        KERNEL.get_or_init(|| Kernel::new(lab));
-    });
+    addressed(Gateway::routing(flows, prepare))
+}
+
+/// The same, where a node may open no more than [`limits`](crate::gateway::limits) say.
+pub(crate) fn limited(flows: u32) -> Gateway {
+    addressed(Gateway::limited_routing(flows, prepare))
+}
+
+fn prepare(lab: &Lab) {
+    KERNEL.get_or_init(|| Kernel::new(lab));
+}
+
+fn addressed(gateway: Gateway) -> Gateway {
     for address in own_addresses() {
         gateway.trial.add_local(address.into()).unwrap();
     }

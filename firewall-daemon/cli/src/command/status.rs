@@ -77,12 +77,13 @@ pub(super) fn render(status: &Status, paint: Paint) -> String {
     } else {
         "policy   none is active: everything is dropped\n".to_owned()
     };
-    let FlowTable { count: live, capacity, half_open } = *flows;
+    let FlowTable { count: live, capacity, half_open, half_open_capacity } = *flows;
     text += &format!(
-        "flows    {} of {}, {} half-open\n",
+        "flows    {} of {}, half-open {} of {}\n",
         grouped(live),
         grouped(capacity),
-        grouped(half_open)
+        grouped(half_open),
+        grouped(half_open_capacity)
     );
     for (title, table) in [
         ("ports", ports(status)),

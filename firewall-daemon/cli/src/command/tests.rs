@@ -92,7 +92,12 @@ fn status() -> Status {
                 count: 1021,
             },
         ],
-        flows: FlowTable { count: 1234, capacity: 262_144, half_open: 5 },
+        flows: FlowTable {
+            count: 1234,
+            capacity: 262_144,
+            half_open: 5,
+            half_open_capacity: 65_536,
+        },
         health: vec![Check {
             name: "latch".into(),
             state: Health::Ok,

@@ -140,8 +140,8 @@ pub const fn meaning(reason: DropReason) -> &'static str {
              or find out who opens so many."
         }
         DropReason::FlowLimit => {
-            "The node has too many connections that nobody has answered yet: a scanner, or a \
-             server that is down."
+            "The node has too many connections that nobody has answered yet, or opens too many a \
+             second: a scanner, or a server that is down. `[limits]` says how many are too many."
         }
         DropReason::NoRoute => {
             "The destination lies behind a port that is no pair with the one the frame came in on."

@@ -11,6 +11,7 @@ use firewall_common::decide::{Leaving, Passage, leave};
 use firewall_common::flow::{Flow, FlowKey, Phase, Sender};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::image::{Line, SUBNETWORKS};
+use firewall_common::quota::Limits;
 use firewall_common::tables::{Full, Route, Way};
 use firewall_common::word::Word64;
 use firewall_common::{
@@ -30,12 +31,15 @@ pub struct Sizes {
     pub half_open: usize,
     /// How long flows live.
     pub timeouts: Timeouts,
+    /// How many flows one node may open.
+    pub limits: Limits,
 }
 
 impl Default for Sizes {
-    /// A thousand flows of either kind, and the default timeouts at 1000 ticks a second.
+    /// A thousand flows of either kind, the default timeouts at 1000 ticks a second, and no limits.
     fn default() -> Self {
-        Self { flows: 1024, half_open: 1024, timeouts: Timeouts::defaults(1000) }
+        let timeouts = Timeouts::defaults(1000);
+        Self { flows: 1024, half_open: 1024, timeouts, limits: Limits::NONE }
     }
 }
 
@@ -53,6 +57,7 @@ pub struct Memory {
     half_open: Table<FlowKey, Flow>,
     fragments: Table<FragmentKey, Datagram>,
     timeouts: Timeouts,
+    limits: Limits,
     surroundings: Surroundings,
 }
 
@@ -74,7 +79,7 @@ impl Memory {
 
     /// As after loading: not armed, nothing known.
     pub fn new(sizes: &Sizes) -> Self {
-        let Sizes { flows, half_open, timeouts } = *sizes;
+        let Sizes { flows, half_open, timeouts, limits } = *sizes;
         Self {
             halves: [Vec::new(), Vec::new()],
             control: Control::default(),
@@ -84,6 +89,7 @@ impl Memory {
             half_open: Table::new(half_open, WhenFull::Evict),
             fragments: Table::new(DATAGRAMS, WhenFull::Evict),
             timeouts,
+            limits,
             surroundings: Surroundings::default(),
         }
     }
@@ -268,6 +274,10 @@ impl Tables for Behind<'_> {
 
     fn timeout(&self, phase: Phase) -> u32 {
         phase.timeout(&self.memory.timeouts)
+    }
+
+    fn limits(&self) -> Limits {
+        self.memory.limits
     }
 
     fn reassembly(&self) -> u32 {

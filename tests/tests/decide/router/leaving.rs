@@ -1,5 +1,7 @@
 //! The egress guard: what the gateway's own kernel sends out of a port.
 
+use firewall_common::quota::Limits;
+
 use super::*;
 
 fn by(origin: Origin, port: u16, tag: u16, packet: impl Into<Packet>) -> Arrival {
@@ -50,6 +52,25 @@ fn the_gateway_speaks_by_rule_and_answers_by_flow() {
             own(2, 0, eth(SIDE, ADMIN) / ipv4(SIDE_GATE4, ADMIN4) / echo_reply(1, 1)),
         ),
         ("egress", own(2, 0, eth(SIDE, ADMIN) / ipv4(SIDE_GATE4, ADMIN4) / echo_reply(2, 1))),
+    ]);
+}
+
+#[test]
+fn the_gateway_opens_as_many_flows_as_a_node_and_no_more() {
+    let limits = Limits { half_open: 3, ..Limits::NONE };
+    let world = World::with(&Sizes { limits, ..Sizes::default() });
+    let asks = |port| own(1, 0, to_hospital() / ipv4(HOSPITAL_GATE4, PACS4) / udp(port, 123));
+    let answers = |port| outside(hospital() / ipv4(PACS4, HOSPITAL_GATE4) / udp(123, port));
+    for port in 1..=3 {
+        world.sequence([("opened outside.0 kept", asks(port))]);
+    }
+    world.sequence([
+        ("flow_limit", asks(4)),
+        ("established outside.0 kept", asks(3)),
+        ("opened outside.0 router", trunk(ct() / ipv4(CT4, PACS4) / udp(1, 123))),
+        ("established gateway", answers(2)),
+        ("opened outside.0 kept", asks(4)),
+        ("flow_limit", asks(5)),
     ]);
 }
 
