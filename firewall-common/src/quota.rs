@@ -23,10 +23,6 @@ impl Limits {
     /// Higher than what is taken is ever counted: nobody is held back.
     pub const NONE: Self =
         Self { half_open: Self::HIGHEST + 1, new_flows: Self::HIGHEST + 1, second: 1 };
-    /// Those of the packaged configuration, at that many ticks a second.
-    pub const fn defaults(hz: u32) -> Self {
-        Self { half_open: 1024, new_flows: 4096, second: hz }
-    }
 }
 
 /// A node has opened as many flows as it may.
