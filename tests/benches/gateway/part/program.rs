@@ -36,7 +36,7 @@ pub(crate) fn measure(effort: Effort, report: &mut Report) {
     telling::measure(effort, &cordon, report);
     report.note(
         "program: ns a frame over an empty program (BPF_PROG_TEST_RUN, the daemon's own program and \
-         maps); xdp-filter 1.3.1 with all features on the same frame, default deny: what passes, \
+         maps); xdp-filter with all features on the same frame, default deny: what passes, \
          passes by its port (MACs and addresses are looked up before), what is refused matches nothing",
     );
 }
