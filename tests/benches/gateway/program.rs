@@ -61,7 +61,6 @@ impl Program {
 
     /// The mean time of a run in ns, and what the last one returned.
     pub(crate) fn run(&self, frame: &[u8], repeat: u32) -> (f64, u32) {
-        let (took, returned) = kernel::run(&self.0.program, frame, repeat);
-        (took.as_secs_f64() * 1e9, returned)
+        kernel::run(&self.0.program, frame, repeat)
     }
 }

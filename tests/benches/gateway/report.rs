@@ -27,7 +27,7 @@ pub(crate) struct Pair<'a> {
     pub(crate) peer: &'a Samples,
     pub(crate) peer_is: &'a str,
     pub(crate) target: Option<f64>,
-    pub(crate) caches: Caches,
+    pub(crate) weight: Weight,
 }
 
 /// What is measured, and with it which way is better.
@@ -39,12 +39,13 @@ pub(crate) enum Unit {
     Rate,
 }
 
-/// Whether what is touched fits the CPU's caches: where it does not, the neighbours on the machine
-/// have a say in the figure.
+/// Whether a figure that is worse than in an earlier run counts. It only informs where what is touched
+/// fits no cache, or where the daemon works on another CPU meanwhile: then the neighbours on the
+/// machine have a say in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Caches {
-    Warm,
-    Cold,
+pub(crate) enum Weight {
+    Counts,
+    Informs,
 }
 
 /// Where a figure lies in a chart.
@@ -122,7 +123,7 @@ impl Report {
 
     /// A row, and a series that later runs are compared with.
     pub(crate) fn pair(&mut self, pair: Pair<'_>) {
-        let Pair { what, unit, ours, peer, peer_is, target, caches } = pair;
+        let Pair { what, unit, ours, peer, peer_is, target, weight } = pair;
         let ratio = ours.over(peer);
         let reached = |target| match unit {
             Unit::Nanoseconds => Target::at_most(target, "", ratio.median()),
@@ -138,7 +139,7 @@ impl Report {
         self.series.push(json!({
             "name": format!("{what} / {peer_is}"),
             "better": unit.better(),
-            "cold": caches == Caches::Cold,
+            "informs": weight == Weight::Informs,
             "unit": unit.name(),
             "ours": ours.json(),
             "peer": peer.json(),

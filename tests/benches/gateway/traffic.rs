@@ -80,8 +80,8 @@ impl Generator {
     }
 }
 
-/// Does that on one CPU, in a thread of its own: a daemon inherits the CPUs of the thread that starts
-/// it.
+/// Does that on one CPU, as what counts by CPU must: the kernel may move a long run to another. In a
+/// thread of its own: a daemon inherits the CPUs of the thread that starts it.
 pub(crate) fn on_cpu<T: Send>(cpu: usize, act: impl FnOnce() -> T + Send) -> T {
     let work = || {
         pin(cpu);

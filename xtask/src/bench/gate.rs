@@ -25,7 +25,7 @@ struct Compared {
     now: f64,
     /// How much worse, as a share; below zero where it is better.
     worse: f64,
-    cold: bool,
+    informs: bool,
 }
 
 /// Compares by name.
@@ -42,8 +42,8 @@ pub(super) fn compare(earlier: &Results, now: &Results) -> Comparison {
             Better::Less => now / earlier - 1.0,
             Better::More => earlier / now - 1.0,
         };
-        let (name, cold) = (before.name.clone(), before.cold);
-        comparison.series.push(Compared { name, earlier, now, worse, cold });
+        let (name, informs) = (before.name.clone(), before.informs);
+        comparison.series.push(Compared { name, earlier, now, worse, informs });
     }
     comparison
 }
@@ -62,7 +62,7 @@ impl Compared {
     }
 
     fn counts(&self) -> bool {
-        self.is_worse() && !self.cold
+        self.is_worse() && !self.informs
     }
 }
 
@@ -70,9 +70,9 @@ impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { series, missing } = self;
         for one in series.iter().filter(|one| one.is_worse()) {
-            let Compared { name, earlier, now, worse, cold } = one;
+            let Compared { name, earlier, now, worse, informs } = one;
             let percent = 100.0 * worse;
-            let remark = if *cold { ", cold caches: for information" } else { "" };
+            let remark = if *informs { ", for information" } else { "" };
             writeln!(f, "worse by {percent:.1} %: {name}: {earlier:.3} -> {now:.3}{remark}")?;
         }
         if !missing.is_empty() {
@@ -90,12 +90,12 @@ mod tests {
     use super::super::results::{Machine, Series};
     use super::*;
 
-    /// Series whose ratio to a peer that swings is that; those called cold are.
+    /// Series whose ratio to a peer that swings is that; those called cold inform.
     fn run(series: &[(&str, Better, f64)]) -> Results {
         let series = series.iter().map(|&(name, better, ratio)| {
             let peer = vec![100.0, 300.0, 50.0];
             let ours = peer.iter().map(|peer| peer * ratio).collect();
-            Series { name: name.to_owned(), better, cold: name.contains("cold"), ours, peer }
+            Series { name: name.to_owned(), better, informs: name.contains("cold"), ours, peer }
         });
         Results { machine: Machine::default(), series: series.collect(), points: Vec::new() }
     }
@@ -137,7 +137,7 @@ mod tests {
     fn cold_caches_only_inform() {
         let comparison = times(3.0, Better::Less, ["a, cold", "b, cold", "c"]);
         assert!(!comparison.is_worse());
-        assert!(comparison.to_string().contains("a, cold: 0.800 -> 2.400, cold caches"));
+        assert!(comparison.to_string().contains("a, cold: 0.800 -> 2.400, for information"));
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         let series = Series {
             name: "a".to_owned(),
             better: Better::Less,
-            cold: false,
+            informs: false,
             ours: vec![100.0, 9000.0, 100.0],
             peer: vec![200.0, 9000.0, 50.0],
         };

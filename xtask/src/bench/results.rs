@@ -27,8 +27,8 @@ pub(super) struct Machine {
 pub(super) struct Series {
     pub(super) name: String,
     pub(super) better: Better,
-    /// What is touched fits no cache: the neighbours on the machine have a say in it.
-    pub(super) cold: bool,
+    /// The neighbours on the machine have a say in it: it may be worse.
+    pub(super) informs: bool,
     pub(super) ours: Vec<f64>,
     pub(super) peer: Vec<f64>,
 }

@@ -11,7 +11,7 @@ use self::cell::Cell;
 use crate::Effort;
 use crate::frames::Family;
 use crate::gateway::{Bare, Cordon, Gateway, Mode, Nftables, Rules};
-use crate::report::{Caches, Pair, Place, Report, Row, Target, Unit};
+use crate::report::{Pair, Place, Report, Row, Target, Unit, Weight};
 use crate::statistics::Samples;
 use crate::traffic::{Sink, Timing};
 
@@ -135,7 +135,7 @@ fn tell(report: &mut Report, all: &[Contender], cells: &[Cell<'_>], family: Fami
                 peer: &peer.rates,
                 peer_is: name,
                 target: target.map(|[one, many]| if flows == 1 { one } else { many }),
-                caches: Caches::Warm,
+                weight: Weight::Counts,
             });
         }
         report.point("forward", name, Place::In(&load), &peer.rates);

@@ -11,9 +11,9 @@ use self::case::Case;
 use crate::Effort;
 use crate::frames::{self, Family, Side};
 use crate::gateway::{Cordon, Gateway};
-use crate::report::{Caches, Pair, Place, Report, Unit};
+use crate::report::{Pair, Place, Report, Unit, Weight};
 use crate::statistics::Samples;
-use crate::traffic::{Sink, Timing};
+use crate::traffic::{self, Sink, Timing};
 
 const MANY: u16 = 1024;
 
@@ -23,10 +23,12 @@ pub(crate) fn measure(effort: Effort, report: &mut Report) {
     let _sink = Sink::new(cordon.lab().far().link(), Timing::None);
     establish(&cordon);
     let mut cases = cases::all(&cordon, effort.pick(50_000, 100_000));
-    cases::check(&cordon, &mut cases);
-    for number in 0..effort.pick(20, 120) {
-        cases.iter_mut().for_each(|case| case.round(number));
-    }
+    traffic::on_cpu(0, || {
+        cases::check(&cordon, &mut cases);
+        for number in 0..effort.pick(20, 120) {
+            cases.iter_mut().for_each(|case| case.round(number));
+        }
+    });
     let established = cases[0].net();
     for case in &cases {
         tell(report, case, &established);
@@ -34,7 +36,7 @@ pub(crate) fn measure(effort: Effort, report: &mut Report) {
     telling::measure(effort, &cordon, report);
     report.note(
         "program: ns a frame over an empty program (BPF_PROG_TEST_RUN, the daemon's own program and \
-         maps); xdp-filter 1.3.1 with all features on the same frame, default deny: what passes, \
+         maps); xdp-filter with all features on the same frame, default deny: what passes, \
          passes by its port (MACs and addresses are looked up before), what is refused matches nothing",
     );
 }
@@ -62,7 +64,7 @@ fn tell(report: &mut Report, case: &Case, established: &Samples) {
         peer: established,
         peer_is: "itself, established",
         target: None,
-        caches: Caches::Warm,
+        weight: Weight::Counts,
     };
     report.pair(match &filter_net {
         Some(peer) => Pair { peer, peer_is: "xdp-filter", target: *target, ..pair },

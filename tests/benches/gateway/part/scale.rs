@@ -10,8 +10,9 @@ use self::policy::Size;
 use self::site::{Kind, Site, Stepping};
 use crate::Effort;
 use crate::program::Program;
-use crate::report::{Caches, Pair, Place, Report, Unit};
+use crate::report::{Pair, Place, Report, Unit, Weight};
 use crate::statistics::Samples;
+use crate::traffic;
 
 /// Active flows where nodes and rules are what grows.
 const FLOWS: u32 = 1024;
@@ -43,9 +44,11 @@ pub(crate) fn measure(effort: Effort, report: &mut Report) {
     }
     let large = Size { nodes: effort.pick(100_000, 1_000_000), rules: 100_000, ..SMALL };
     add(None, large.nodes, large);
-    for number in 0..effort.pick(15, 100) {
-        in_turns(&mut points, number, |point, number| point.site.round(number));
-    }
+    traffic::on_cpu(0, || {
+        for number in 0..effort.pick(15, 100) {
+            in_turns(&mut points, number, |point, number| point.site.round(number));
+        }
+    });
     grown(report, &points, large);
     drop(points);
     crowded(effort, report);
@@ -84,7 +87,7 @@ fn grown(report: &mut Report, points: &[Point], large: Size) {
                 peer: &base,
                 peer_is: "itself, 10 nodes and 10 rules",
                 target: target.filter(|_| kind == Kind::Established),
-                caches: if *over > 100_000 { Caches::Cold } else { Caches::Warm },
+                weight: if *over > 100_000 { Weight::Informs } else { Weight::Counts },
             });
             if let Some(chart) = chart {
                 report.point(chart, kind.name(), Place::Over(*over), &net);
@@ -102,9 +105,7 @@ fn crowded(effort: Effort, report: &mut Report) {
     for flows in axis {
         site.take_turns(flows);
     }
-    for number in 0..effort.pick(10, 100) {
-        site.round(number);
-    }
+    traffic::on_cpu(0, || (0..effort.pick(10, 100)).for_each(|number| site.round(number)));
     let nets: Vec<(u32, Samples)> = site.established().collect();
     let [(_, base), ..] = nets.as_slice() else { return };
     for (flows, net) in &nets {
@@ -117,7 +118,7 @@ fn crowded(effort: Effort, report: &mut Report) {
                 peer: base,
                 peer_is: "itself, 1 flow",
                 target: None,
-                caches: if *flows > FLOWS { Caches::Cold } else { Caches::Warm },
+                weight: if *flows > FLOWS { Weight::Informs } else { Weight::Counts },
             });
         }
     }
@@ -129,7 +130,7 @@ fn crowded(effort: Effort, report: &mut Report) {
             peer: base,
             peer_is: "established, 1 flow",
             target: None,
-            caches: Caches::Cold,
+            weight: Weight::Informs,
         });
     }
 }

@@ -6,7 +6,7 @@ use super::cell::Cell;
 use crate::Effort;
 use crate::frames::{self, Family};
 use crate::gateway::{Cordon, Gateway, Mode, Nftables, Rules};
-use crate::report::{Caches, Pair, Place, Report, Unit};
+use crate::report::{Pair, Place, Report, Unit, Weight};
 use crate::traffic::{Sink, Timing};
 
 const PEER: &str = "nftables, ct state new";
@@ -41,7 +41,7 @@ pub(super) fn measure(effort: Effort, report: &mut Report) {
             peer: &peer.rates,
             peer_is: PEER,
             target: None,
-            caches: Caches::Warm,
+            weight: Weight::Counts,
         });
         report.point("forward", cell.name, Place::In("new flows"), &cell.rates);
     }

@@ -12,7 +12,7 @@ use crate::Effort;
 use crate::frames::{self, Family, Frame, Side};
 use crate::gateway::{Cordon, Gateway};
 use crate::program::Program;
-use crate::report::{Caches, Pair, Report, Unit};
+use crate::report::{Pair, Report, Unit, Weight};
 use crate::statistics::Samples;
 use crate::traffic;
 
@@ -62,7 +62,7 @@ fn compare(effort: Effort, cordon: &Cordon, report: &mut Report) {
         peer: &untold,
         peer_is: "itself, none written",
         target: None,
-        caches: Caches::Warm,
+        weight: Weight::Informs,
     });
 }
 

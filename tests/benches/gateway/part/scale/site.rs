@@ -82,7 +82,8 @@ impl Site {
         let mut site = Self { size, ours, empty: empty.clone(), cases, crowds, cordon };
         site.establish(flows);
         site.cases = kinds.iter().map(|&kind| (kind, site.case(kind))).collect();
-        cases::check(&site.cordon, site.cases.iter_mut().map(|(_, case)| case));
+        let Self { cordon, cases, .. } = &mut site;
+        traffic::on_cpu(0, || cases::check(cordon, cases.iter_mut().map(|(_, case)| case)));
         site
     }
 
