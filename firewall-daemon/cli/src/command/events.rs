@@ -23,6 +23,12 @@ pub(crate) struct Arguments {
     /// Only events from then on: an instant (RFC 3339), or how long ago (10m, 2h, 1d)
     #[arg(long, value_name = "T", value_parser = since)]
     since: Option<Since>,
+    /// Only events with this node at either end, or about it
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// Only events with this subnetwork at either end, or about it
+    #[arg(long, value_name = "NAME")]
+    subnetwork: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +57,15 @@ impl Since {
 }
 
 pub(crate) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
-    let Arguments { follow, since } = *arguments;
+    let Arguments { follow, since, node, subnetwork } = arguments;
+    let follow = *follow;
     let since = since.map(|since| since.instant(Timestamp::now()).to_string());
     let query = EventQuery { since, follow };
     let mut events = context.client().events(&query).await.map_err(context.explain())?;
     while let Some(event) = events.next().await.map_err(context.explain())? {
+        if !is_about(&event, node.as_deref(), subnetwork.as_deref()) {
+            continue;
+        }
         let line = if context.json() {
             serde_json::to_string(&event).map_err(std::io::Error::from)?
         } else {
@@ -64,6 +74,20 @@ pub(crate) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         print(&(line + "\n"))?;
     }
     Ok(())
+}
+
+/// Whether an event is about that node and that subnetwork, as far as they are asked for.
+fn is_about(event: &Event, node: Option<&str>, subnetwork: Option<&str>) -> bool {
+    let ends = || [&event.source, &event.destination].into_iter().flatten();
+    let is_node = |wanted| {
+        event.node.as_deref() == Some(wanted)
+            || ends().any(|end| end.node.as_deref() == Some(wanted))
+    };
+    let is_subnetwork = |wanted| {
+        event.subnetwork.as_deref() == Some(wanted)
+            || ends().any(|end| end.subnetwork.as_deref() == Some(wanted))
+    };
+    node.is_none_or(is_node) && subnetwork.is_none_or(is_subnetwork)
 }
 
 /// One line: when, what, why, where, who, how much.
@@ -119,6 +143,25 @@ fn party(party: &Party) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_is_about_its_ends_and_whom_it_names() {
+        let end = |node: &str| Party { node: Some(node.into()), ..Party::default() };
+        let event = Event {
+            source: Some(end("ct-1")),
+            destination: Some(Party { subnetwork: Some("hospital".into()), ..end("pacs") }),
+            ..Event::new(1, String::new(), 0, firewall_control::EventKind::Drop)
+        };
+        for (node, subnetwork, expected) in [
+            (None, None, true),
+            (Some("ct-1"), None, true),
+            (Some("pacs"), Some("hospital"), true),
+            (Some("ct-2"), None, false),
+            (Some("ct-1"), Some("radiology"), false),
+        ] {
+            assert_eq!(is_about(&event, node, subnetwork), expected, "{node:?} {subnetwork:?}");
+        }
+    }
 
     #[test]
     fn since_is_an_instant_or_a_while_ago() {

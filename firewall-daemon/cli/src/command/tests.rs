@@ -207,7 +207,7 @@ fn counters_add_up_before_the_eye() {
         pairs: vec![PairCount { from: "radiology".into(), to: "hospital".into(), count }],
         events: EventCounters { emitted: 1000, suppressed: 20, lost: 0, kinds: Vec::new() },
     };
-    assert_snapshot!(counters::render(&counters, false, Paint::plain()));
+    assert_snapshot!(counters::render(&counters, false, 100, Paint::plain()));
 }
 
 #[test]
