@@ -3,6 +3,7 @@
 mod exit;
 mod extended;
 mod fragments;
+mod glance;
 mod leave;
 mod note;
 mod question;
@@ -20,6 +21,7 @@ use self::exit::exit;
 use self::extended::extended;
 pub use self::extended::{Course, begin, chain, course, follow, tolerance};
 pub use self::fragments::{admit, reassemble, track};
+use self::glance::{Glance, glance};
 pub use self::leave::{Leaving, Origin, leave};
 pub use self::note::{Exit, Moment, Note, Passage};
 pub(crate) use self::question::earlier;
@@ -44,6 +46,11 @@ where
     let moment = moment(tables, now)?;
     let link = parse::link(frame, tables.port())?;
     note.link(&link);
+    let known = match glance(frame, tables, note, &link, &moment) {
+        Glance::Passes(passage) => return Ok(passage),
+        Glance::Unknown(sender) => Known::HalfOpen(sender),
+        Glance::Unclear => Known::Any,
+    };
     note.moment = moment;
     let network = match link.ethertype {
         ethertype::ARP => return guard::arp(frame, tables, note, link.payload),
@@ -52,13 +59,23 @@ where
         _ => return refuse(DropReason::Ethertype),
     };
     match network {
-        Ok(network) => packet(frame, tables, note, &network),
+        Ok(network) => packet(frame, tables, note, &network, known),
         Err(DropReason::Fragment | DropReason::ExtensionHeader) => {
             core::hint::cold_path();
             extended(frame, tables, note, link.payload)
         }
         Err(reason) => Err(reason),
     }
+}
+
+/// Which flow a packet may be of.
+#[derive(Clone, Copy, Debug)]
+enum Known {
+    /// Any.
+    Any,
+    /// None that is established: that table was asked already, by the key that is in the note. It is
+    /// TCP or UDP, and that end sent it.
+    HalfOpen(Sender),
 }
 
 /// What is in force, unless nothing may pass at all.
@@ -97,6 +114,7 @@ fn packet<F, T>(
     tables: &T,
     note: &mut Note,
     network: &Network,
+    known: Known,
 ) -> Result<Passage, DropReason>
 where
     F: Frame + ?Sized,
@@ -104,7 +122,17 @@ where
 {
     note.packet(network);
     let transport = parse::transport(frame, network, &mut note.segment);
-    let (sender, segment) = name(tables, note, network, transport);
+    let (sender, segment) = match (known, transport) {
+        (Known::HalfOpen(sender), Ok(Transport::Tcp { .. })) => {
+            note.named();
+            (sender, Some(Segment::Tcp))
+        }
+        (Known::HalfOpen(sender), Ok(Transport::Udp { .. })) => {
+            note.named();
+            (sender, Some(Segment::Datagram))
+        }
+        (Known::Any | Known::HalfOpen(_), _) => name(tables, note, network, transport),
+    };
     let transport = transport?;
     if network.has_trailer(frame) {
         return refuse(DropReason::TransportHeader);
@@ -122,7 +150,7 @@ where
         return related(frame, tables, note, network, quoted);
     }
     match segment {
-        Some(segment) => conversation(tables, note, sender, segment),
+        Some(segment) => conversation(tables, note, sender, segment, known),
         // No rule can name it; asking all the same finds the most telling reason.
         None => {
             tables.consult(note, Question::flow(sender))?;
@@ -186,8 +214,13 @@ fn conversation<T: Tables + ?Sized>(
     note: &mut Note,
     sender: Sender,
     segment: Segment,
+    known: Known,
 ) -> Result<Passage, DropReason> {
-    let Some((flow, established)) = find(tables, note) else {
+    let found = match known {
+        Known::Any => find(tables, note),
+        Known::HalfOpen(_) => tables.half_open(&note.key).map(|flow| (flow, false)),
+    };
+    let Some((flow, established)) = found else {
         return open(tables, note, sender, segment);
     };
     if flow.is_expired(note.moment.now) {

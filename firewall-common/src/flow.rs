@@ -265,6 +265,18 @@ impl Flow {
         }
     }
 
+    /// Lets by data or an acknowledgement that an established connection expects, and moves its windows
+    /// on: the state that it is in now. `None` leaves the flow as it is.
+    #[inline(always)]
+    pub fn carry(&self, state: State, sender: Sender, tcp: &Tcp) -> Option<State> {
+        let windows = self.windows(state, sender);
+        if !windows.hold(tcp) {
+            return None;
+        }
+        self.advance(sender, &windows, tcp);
+        Some(if state.initiator() == sender { state.undisputed() } else { state })
+    }
+
     /// Writes a copy of another flow in place.
     #[inline(always)]
     pub fn copy(&self, flow: &Self) {

@@ -213,8 +213,14 @@ impl Note {
         let (key, sender) = FlowKey::of(source, destination, protocol, pair);
         self.key = key;
         self.sender = sender;
-        self.about.store(self.about.load() | NAMED);
+        self.named();
         sender
+    }
+
+    /// The key and the sender are the frame's.
+    #[inline(always)]
+    pub(super) fn named(&self) {
+        self.about.store(self.about.load() | NAMED);
     }
 
     #[inline(always)]
