@@ -12,7 +12,7 @@ use crate::{Generation, Ticks};
 
 /// The version of every layout in this module, in [`crate::image`], [`crate::event`] and of
 /// [`crate::flow::Flow`]; the counters' order (the verdicts) included.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// The names of the maps, the same on both sides.
 pub mod map {
@@ -26,7 +26,7 @@ pub mod map {
     pub const SUBNETWORKS: &str = "SUBNETWORKS";
     /// Half-open flows: LRU hash.
     pub const FLOWS_NEW: &str = "FLOWS_NEW";
-    /// Established flows: preallocated hash.
+    /// Established flows: [`crate::flow::table::Bucket`]s; mmapable.
     pub const FLOWS: &str = "FLOWS";
     /// Datagrams that come in fragments: LRU hash, [`crate::fragment::FragmentKey`] to
     /// [`crate::fragment::Datagram`].
@@ -71,8 +71,10 @@ pub struct Control {
     pub stop: Word64,
     /// A [`Publication`].
     pub publication: Word64,
+    /// What the keys of established flows are hashed with; zero until the daemon has set it.
+    pub seed: crate::flow::table::Seed,
     /// Not used yet.
-    pub reserved: [u64; 6],
+    pub reserved: u64,
 }
 
 /// How far a stop goes, of everything or of one subnetwork.

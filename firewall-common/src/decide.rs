@@ -21,7 +21,7 @@ use self::exit::exit;
 use self::extended::extended;
 pub use self::extended::{Course, begin, chain, course, follow, tolerance};
 pub use self::fragments::{admit, reassemble, track};
-use self::glance::{Glance, glance};
+use self::glance::glance;
 pub use self::leave::{Leaving, Origin, leave};
 pub use self::note::{Exit, Moment, Note, Passage};
 pub(crate) use self::question::earlier;
@@ -46,11 +46,9 @@ where
     let moment = moment(tables, now)?;
     let link = parse::link(frame, tables.port())?;
     note.link(&link);
-    let known = match glance(frame, tables, note, &link, &moment) {
-        Glance::Passes(passage) => return Ok(passage),
-        Glance::Unknown(sender) => Known::HalfOpen(sender),
-        Glance::Unclear => Known::Any,
-    };
+    if let Some(passage) = glance(frame, tables, note, &link, &moment) {
+        return Ok(passage);
+    }
     note.moment = moment;
     let network = match link.ethertype {
         ethertype::ARP => return guard::arp(frame, tables, note, link.payload),
@@ -59,23 +57,13 @@ where
         _ => return refuse(DropReason::Ethertype),
     };
     match network {
-        Ok(network) => packet(frame, tables, note, &network, known),
+        Ok(network) => packet(frame, tables, note, &network),
         Err(DropReason::Fragment | DropReason::ExtensionHeader) => {
             core::hint::cold_path();
             extended(frame, tables, note, link.payload)
         }
         Err(reason) => Err(reason),
     }
-}
-
-/// Which flow a packet may be of.
-#[derive(Clone, Copy, Debug)]
-enum Known {
-    /// Any.
-    Any,
-    /// None that is established: that table was asked already, by the key that is in the note. It is
-    /// TCP or UDP, and that end sent it.
-    HalfOpen(Sender),
 }
 
 /// What is in force, unless nothing may pass at all.
@@ -114,7 +102,6 @@ fn packet<F, T>(
     tables: &T,
     note: &mut Note,
     network: &Network,
-    known: Known,
 ) -> Result<Passage, DropReason>
 where
     F: Frame + ?Sized,
@@ -122,17 +109,7 @@ where
 {
     note.packet(network);
     let transport = parse::transport(frame, network, &mut note.segment);
-    let (sender, segment) = match (known, transport) {
-        (Known::HalfOpen(sender), Ok(Transport::Tcp { .. })) => {
-            note.named();
-            (sender, Some(Segment::Tcp))
-        }
-        (Known::HalfOpen(sender), Ok(Transport::Udp { .. })) => {
-            note.named();
-            (sender, Some(Segment::Datagram))
-        }
-        (Known::Any | Known::HalfOpen(_), _) => name(tables, note, network, transport),
-    };
+    let (sender, segment) = name(tables, note, network, transport);
     let transport = transport?;
     if network.has_trailer(frame) {
         return refuse(DropReason::TransportHeader);
@@ -150,7 +127,7 @@ where
         return related(frame, tables, note, network, quoted);
     }
     match segment {
-        Some(segment) => conversation(tables, note, sender, segment, known),
+        Some(segment) => conversation(tables, note, sender, segment),
         // No rule can name it; asking all the same finds the most telling reason.
         None => {
             tables.consult(note, Question::flow(sender))?;
@@ -214,13 +191,8 @@ fn conversation<T: Tables + ?Sized>(
     note: &mut Note,
     sender: Sender,
     segment: Segment,
-    known: Known,
 ) -> Result<Passage, DropReason> {
-    let found = match known {
-        Known::Any => find(tables, note),
-        Known::HalfOpen(_) => tables.half_open(&note.key).map(|flow| (flow, false)),
-    };
-    let Some((flow, established)) = found else {
+    let Some((flow, established)) = find(tables, note) else {
         return open(tables, note, sender, segment);
     };
     if flow.is_expired(note.moment.now) {
@@ -240,8 +212,9 @@ fn conversation<T: Tables + ?Sized>(
 
 /// The flow that the note's key names, and whether it is established.
 #[inline(always)]
-fn find<'t, T: Tables + ?Sized>(tables: &'t T, note: &Note) -> Option<(&'t Flow, bool)> {
-    match tables.flow(&note.key) {
+fn find<'t, T: Tables + ?Sized>(tables: &'t T, note: &mut Note) -> Option<(&'t Flow, bool)> {
+    let established = if note.is_absent() { None } else { tables.established(note) };
+    match established {
         Some(flow) => Some((flow, true)),
         None => tables.half_open(&note.key).map(|flow| (flow, false)),
     }
@@ -290,10 +263,9 @@ fn proceed<T: Tables + ?Sized>(
                 note.flow.copy(flow);
                 note.flow.set_state(state);
                 note.flow.touch(note.moment.now, tables.timeout(state.phase()));
-                if tables.insert(&note.key, &note.flow).is_err() {
+                if tables.promote(note).is_err() {
                     return refuse(DropReason::FlowTableFull);
                 }
-                tables.remove_half_open(&note.key);
             }
         }
         Advance::End => forget(tables, note, established),
@@ -302,9 +274,9 @@ fn proceed<T: Tables + ?Sized>(
 }
 
 #[inline(always)]
-fn forget<T: Tables + ?Sized>(tables: &T, note: &Note, established: bool) {
+fn forget<T: Tables + ?Sized>(tables: &T, note: &mut Note, established: bool) {
     if established {
-        tables.remove(&note.key);
+        tables.remove(note);
     } else {
         tables.remove_half_open(&note.key);
     }

@@ -40,6 +40,8 @@ use crate::report;
 const LISTED_CUTS: usize = 100;
 /// How often expired flows are forgotten.
 const SWEEP: Duration = Duration::from_secs(5);
+/// Seconds for which an expired flow is still kept.
+const GRACE: u32 = 2;
 /// Events taken from the ring before others get their turn.
 const RING_BATCH: usize = 256;
 
@@ -220,9 +222,11 @@ impl Daemon {
         loop {
             interval.tick().await;
             let daemon = Arc::clone(&self);
-            let swept =
-                tokio::task::spawn_blocking(move || read::sweep(&daemon.maps, daemon.clock.now()));
-            if let Ok(Err(error)) = swept.await {
+            let swept = tokio::task::spawn_blocking(move || {
+                let Self { maps, clock, .. } = &*daemon;
+                read::sweep(maps, clock.now(), clock.from_seconds(GRACE))
+            });
+            if let Err(error) = swept.await {
                 tracing::warn!(%error, "cannot sweep the flow table");
             }
         }

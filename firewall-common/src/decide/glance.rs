@@ -9,21 +9,12 @@
 
 use super::{Exit, Moment, Note, Passage, is_sent_like, pair};
 use crate::abi::Stop;
+use crate::flow::table::Look;
 use crate::flow::{End, Flow, FlowKey, Phase, Scale, Sender, Signature, Tcp, other};
 use crate::frame::wire;
 use crate::parse::{Link, PADDED, ethertype, flag, protocol};
 use crate::tables::Way;
 use crate::{Addr, Frame, PassReason, Port, Tables};
-
-/// What a glance tells.
-pub(super) enum Glance {
-    /// A packet of a flow in force.
-    Passes(Passage),
-    /// No established flow has its key.
-    Unknown(Sender),
-    /// The stages decide.
-    Unclear,
-}
 
 /// What lies in the headers of a plain packet.
 struct Plain {
@@ -44,8 +35,7 @@ struct Plain {
     end: u32,
 }
 
-/// Looks whether a frame is a packet of a flow in force. Its signature is in the note; the key that is
-/// left there is the one that the stages find, too, if it is one.
+/// Looks whether a frame is a packet of a flow in force. Its signature is in the note.
 #[inline(always)]
 pub(super) fn glance<F, T>(
     frame: &F,
@@ -53,7 +43,7 @@ pub(super) fn glance<F, T>(
     note: &mut Note,
     link: &Link,
     moment: &Moment,
-) -> Glance
+) -> Option<Passage>
 where
     F: Frame + ?Sized,
     T: Tables + ?Sized,
@@ -62,24 +52,22 @@ where
         ethertype::IPV4 => ipv4(frame, link.payload),
         ethertype::IPV6 => ipv6(frame, link.payload),
         _ => None,
-    };
-    let Some(plain) = plain else {
-        return Glance::Unclear;
-    };
+    }?;
     let Plain { source, destination, protocol, ports, .. } = plain;
     if !matches!(protocol, protocol::TCP | protocol::UDP) {
-        return Glance::Unclear;
+        return None;
     }
     let source = End { address: source, port: u16::from_be((ports & 0xffff) as u16) };
     let destination = End { address: destination, port: u16::from_be((ports >> 16) as u16) };
     let (key, sender) = FlowKey::of(source, destination, protocol, pair(tables));
-    (note.key, note.sender) = (key, sender);
-    let Some(flow) = tables.flow(&note.key) else {
-        return Glance::Unknown(sender);
-    };
-    match passage(frame, tables, note, moment, &plain, flow, sender) {
-        Some(passage) => Glance::Passes(passage),
-        None => Glance::Unclear,
+    note.key.become_key(&key);
+    match tables.look(&note.key) {
+        Look::Found(flow) => passage(frame, tables, note, moment, &plain, flow, sender),
+        Look::Absent => {
+            note.set_absent();
+            None
+        }
+        Look::Unsure => None,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::related::quoted_flow;
 use super::{
-    Course, Exit, Known, Note, PassReason, Passage, Question, find, moment, name, packet, unheard,
+    Course, Exit, Note, PassReason, Passage, Question, find, moment, name, packet, unheard,
 };
 use crate::abi::Stop;
 use crate::flow::{Flow, Sender, Signature, other};
@@ -103,7 +103,7 @@ where
         _ => return Err(DropReason::Ethertype),
     };
     let passage = match (network, origin) {
-        (Ok(network), Origin::Gateway) => packet(frame, tables, note, &network, Known::Any)?,
+        (Ok(network), Origin::Gateway) => packet(frame, tables, note, &network)?,
         (Ok(network), Origin::Port(from)) => forwarded(frame, tables, note, &network, from)?,
         (Err(DropReason::ExtensionHeader | DropReason::Fragment), Origin::Port(from)) => {
             forwarded_extended(frame, tables, note, link.payload, from)?

@@ -9,6 +9,7 @@ use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use firewall_common::Port;
 use firewall_common::abi::Timeouts;
+use firewall_common::flow::table::buckets_for;
 use firewall_common::tables::Way;
 
 use super::clock::Clock;
@@ -141,7 +142,7 @@ fn refused(error: EbpfError) -> LoadError {
 }
 
 fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u32)> {
-    let mut globals = vec![("LINES", sizes.lines)];
+    let mut globals = vec![("LINES", sizes.lines), ("BUCKETS", buckets_for(sizes.flows))];
     if let Some(Constants { port, way, jumbo: _, routes, timeouts, events_per_tick }) = constants {
         let (is_router, peer) = match way {
             Way::Bridge { peer } => (false, peer.0),

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use firewall_common::abi::{self, Count, EventState, NodeState, Stop};
+use firewall_common::flow::table::Bucket;
 use firewall_common::flow::{Flow, FlowKey};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::{NodeSlot, Port, RuleSlot, SubnetworkSlot, Ticks, Verdict};
@@ -119,14 +120,16 @@ pub enum Table {
     Established,
 }
 
-/// Walks a flow table in batches. A table that changes meanwhile may show a flow twice or not.
-pub fn flows(maps: &Maps, table: Table, visit: impl FnMut(&FlowKey, &Flow)) -> io::Result<()> {
-    let room = match table {
-        Table::HalfOpen => maps.sizes.flows_new,
-        Table::Established => maps.sizes.flows,
-    };
-    // SAFETY: keys and values are those of the flow tables.
-    unsafe { entries(fd(maps, table), room, visit) }
+/// Walks a flow table. One that changes meanwhile may show a flow twice or not.
+pub fn flows(maps: &Maps, table: Table, mut visit: impl FnMut(&FlowKey, &Flow)) -> io::Result<()> {
+    match table {
+        // SAFETY: keys and values are those of the table.
+        Table::HalfOpen => unsafe { entries(maps.flows_new.as_fd(), maps.sizes.flows_new, visit) },
+        Table::Established => {
+            maps.flows.iter().flat_map(Bucket::flows).for_each(|(key, flow)| visit(&key, flow));
+            Ok(())
+        }
+    }
 }
 
 /// The same for the datagrams that come in fragments.
@@ -168,34 +171,11 @@ unsafe fn entries<K: Clone + Default, V: Default>(
     }
 }
 
-/// Forgets the established flows that have been silent for too long; the program does not let them
-/// speak any more. Returns how many are left.
-pub fn sweep(maps: &Maps, now: Ticks) -> io::Result<u64> {
-    let mut left = 0;
-    let mut dead = Vec::new();
-    flows(maps, Table::Established, |key, flow| {
-        if flow.is_expired(now) {
-            dead.push(*key);
-        } else {
-            left += 1;
-        }
-    })?;
-    for key in dead {
-        let mut flow = [Flow::default()];
-        // A new connection may have taken the place since.
-        // SAFETY: key and value are those of the flow table.
-        let found = unsafe { sys::map_lookup(maps.flows.as_fd(), &key, &mut flow) };
-        if found.is_ok() && flow[0].is_expired(now) {
-            // SAFETY: the key is the flow table's.
-            unsafe { sys::map_delete(maps.flows.as_fd(), &key) }?;
-        }
-    }
-    Ok(left)
-}
-
-fn fd(maps: &Maps, table: Table) -> BorrowedFd<'_> {
-    match table {
-        Table::HalfOpen => maps.flows_new.as_fd(),
-        Table::Established => maps.flows.as_fd(),
-    }
+/// Forgets the established flows that have been silent for too long, which the program does not let
+/// speak any more; and for `grace` longer, so that none is forgotten that speaks this very moment.
+/// Returns how many are left.
+pub fn sweep(maps: &Maps, now: Ticks, grace: u32) -> u64 {
+    let since = Ticks(now.0.saturating_sub(grace.into()));
+    let left = maps.flows.iter().map(|bucket| bucket.sweep(|_, flow| flow.is_expired(since)));
+    left.sum::<usize>() as u64
 }

@@ -246,13 +246,12 @@ impl Trial {
 
     /// Forgets every flow, and every datagram that has begun.
     pub fn forget_flows(&self) -> io::Result<()> {
-        for (key, _) in self.flows(Table::HalfOpen)? {
-            // SAFETY: the key is the flow tables'.
+        for (key, _) in self.half_open()? {
+            // SAFETY: the key is the table's.
             unsafe { sys::map_delete(self.maps.flows_new.as_fd(), &key) }?;
         }
-        for (key, _) in self.flows(Table::Established)? {
-            // SAFETY: the key is the flow tables'.
-            unsafe { sys::map_delete(self.maps.flows.as_fd(), &key) }?;
+        for bucket in &*self.maps.flows {
+            bucket.sweep(|_, _| true);
         }
         for (key, _) in self.datagrams()? {
             // SAFETY: the key is the table's.
@@ -263,15 +262,12 @@ impl Trial {
 
     /// As if so many ticks had passed: every flow and every lease ends that much sooner.
     pub fn age(&self, ticks: u32) -> io::Result<()> {
-        for (table, map) in
-            [(Table::HalfOpen, &self.maps.flows_new), (Table::Established, &self.maps.flows)]
-        {
-            for (key, flow) in self.flows(table)? {
-                flow.age(ticks);
-                // SAFETY: key and value are the flow tables'.
-                unsafe { sys::map_update(map.as_fd(), &key, &flow) }?;
-            }
+        for (key, flow) in self.half_open()? {
+            flow.age(ticks);
+            // SAFETY: key and value are the table's.
+            unsafe { sys::map_update(self.maps.flows_new.as_fd(), &key, &flow) }?;
         }
+        read::flows(&self.maps, Table::Established, |_, flow| flow.age(ticks))?;
         for (key, datagram) in self.datagrams()? {
             datagram.age(ticks);
             // SAFETY: key and value are the table's.
@@ -283,9 +279,9 @@ impl Trial {
         Ok(())
     }
 
-    fn flows(&self, table: Table) -> io::Result<Vec<(FlowKey, Flow)>> {
+    fn half_open(&self) -> io::Result<Vec<(FlowKey, Flow)>> {
         let mut flows = Vec::new();
-        read::flows(&self.maps, table, |key, flow| {
+        read::flows(&self.maps, Table::HalfOpen, |key, flow| {
             let copy = Flow::default();
             copy.copy(flow);
             flows.push((*key, copy));
