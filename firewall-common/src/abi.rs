@@ -26,8 +26,10 @@ pub mod map {
     pub const SUBNETWORKS: &str = "SUBNETWORKS";
     /// Half-open flows: LRU hash.
     pub const FLOWS_NEW: &str = "FLOWS_NEW";
-    /// Established flows: [`crate::flow::table::Bucket`]s; mmapable.
+    /// Established flows, a [`crate::flow::table::Slot`] each; mmapable.
     pub const FLOWS: &str = "FLOWS";
+    /// Whose those slots are, a [`crate::flow::table::Bucket`] for seven; mmapable.
+    pub const FLOW_BUCKETS: &str = "FLOW_BUCKETS";
     /// Datagrams that come in fragments: LRU hash, [`crate::fragment::FragmentKey`] to
     /// [`crate::fragment::Datagram`].
     pub const FRAGMENTS: &str = "FRAGMENTS";

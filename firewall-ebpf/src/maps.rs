@@ -12,7 +12,7 @@ use firewall_common::abi::{
     SubnetworkState,
 };
 use firewall_common::decide::{Course, Origin, Question};
-use firewall_common::flow::table::{self, Bucket, Buckets, Look, Seed};
+use firewall_common::flow::table::{self, Bucket, Established, Look, Seed, Slot};
 use firewall_common::flow::{Flow, FlowKey, Phase, Sender};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::identity::{Direction, Role};
@@ -33,7 +33,9 @@ static SUBNETWORKS: Array<SubnetworkState> = Array::with_max_entries(256, BPF_F_
 #[map]
 static NAMES: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
-static FLOWS: Array<Bucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+static FLOWS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static FLOW_BUCKETS: Array<Bucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static FLOWS_NEW: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
 #[map]
@@ -149,9 +151,9 @@ pub(crate) fn ports_jumbo() -> &'static DevMap {
 }
 
 /// The established flows.
-struct Established;
+struct Flows;
 
-impl Buckets for Established {
+impl Established for Flows {
     #[inline(always)]
     fn count(&self) -> u32 {
         constants::buckets()
@@ -159,6 +161,11 @@ impl Buckets for Established {
 
     #[inline(always)]
     fn bucket(&self, index: u32) -> Option<&Bucket> {
+        FLOW_BUCKETS.get(index)
+    }
+
+    #[inline(always)]
+    fn slot(&self, index: u32) -> Option<&Slot> {
         FLOWS.get(index)
     }
 
@@ -168,29 +175,22 @@ impl Buckets for Established {
     }
 }
 
-/// Where the established flow of the note's key is: the slot in the lowest three bits, the bucket
-/// above; [`NOWHERE`] if there is none.
+/// Where the established flow of the note's key is; a slot that does not exist if it is nowhere.
 #[inline(always)]
 pub(crate) fn locate(note: &Note) -> u64 {
-    match table::locate(&Established, &note.key) {
-        Some((bucket, slot)) => (bucket as u64) << 3 | slot as u64,
-        None => NOWHERE,
-    }
+    table::locate(&Flows, &note.key).unwrap_or(u32::MAX) as u64
 }
-
-/// A slot that no bucket has.
-const NOWHERE: u64 = 7;
 
 /// Enters the note's flow among the established ones.
 #[inline(always)]
 pub(crate) fn insert(note: &Note) -> Result<(), Full> {
-    table::insert(&Established, &note.key, &note.flow)
+    table::insert(&Flows, &note.key, &note.flow)
 }
 
 /// Forgets the one of the note's key.
 #[inline(always)]
 pub(crate) fn remove(note: &Note) {
-    table::remove(&Established, &note.key);
+    table::remove(&Flows, &note.key);
 }
 
 /// The kernel's tables, as one port's program sees them.
@@ -312,19 +312,18 @@ impl Tables for Kernel {
 
     #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<&Flow> {
-        table::find(&Established, key)
+        FLOWS.get(table::locate(&Flows, key)?).map(Slot::flow)
     }
 
     #[inline(always)]
     fn look(&self, key: &FlowKey) -> Look<'_> {
-        table::look(&Established, key)
+        table::look(&Flows, key)
     }
 
     #[inline(always)]
     fn established(&self, note: &mut Note) -> Option<&Flow> {
-        let place = consult::cordon_locate(note);
-        let bucket = FLOWS.get((place >> 3 & 0xffff_ffff) as u32)?;
-        bucket.flow((place & 7) as usize)
+        let slot = (consult::cordon_locate(note) & 0xffff_ffff) as u32;
+        FLOWS.get(slot).map(Slot::flow)
     }
 
     #[inline(always)]

@@ -16,7 +16,7 @@ use crate::tables::Full;
 use crate::word::Word64;
 
 /// The slots of a bucket.
-pub const WAYS: usize = 7;
+pub const WAYS: u32 = 7;
 
 /// What a key's hash is made with: secret, so that nobody chooses who shares a bucket.
 pub type Seed = [Word64; WORDS];
@@ -24,7 +24,7 @@ pub type Seed = [Word64; WORDS];
 /// 64-bit words of a key.
 pub const WORDS: usize = size_of::<FlowKey>() / 8;
 
-/// A flow in its place.
+/// A flow in its place: 112 bytes.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Slot {
@@ -32,14 +32,9 @@ pub struct Slot {
     flow: Flow,
 }
 
-/// Seven slots, and whose they are: 792 bytes.
-#[derive(Debug, Default)]
-#[repr(C)]
-pub struct Bucket {
-    /// A byte for every slot: 0 if it is free, `BUSY`, or a tag. The last one counts claims.
-    control: Word64,
-    slots: [Slot; WAYS],
-}
+/// Whose the seven slots of a bucket are: a byte for each, 0 if it is free, `BUSY`, or a tag. The last
+/// one counts claims. Apart from the slots, so that a key that is nowhere costs two hot words.
+pub type Bucket = Word64;
 
 /// Claimed, and not written yet.
 const BUSY: u64 = 1;
@@ -48,11 +43,13 @@ const TAG: u64 = 0x80;
 const CLAIM: u64 = 1 << (8 * WAYS);
 
 /// The table as somebody sees it.
-pub trait Buckets {
-    /// How many there are.
+pub trait Established {
+    /// How many buckets there are.
     fn count(&self) -> u32;
     /// One of them.
     fn bucket(&self, index: u32) -> Option<&Bucket>;
+    /// One of the slots: a bucket's first is the seventh after the first of the bucket before.
+    fn slot(&self, index: u32) -> Option<&Slot>;
     /// The secret; `None` only if it is missing.
     fn seed(&self) -> Option<&Seed>;
 }
@@ -61,16 +58,16 @@ pub trait Buckets {
 /// table kept full of 262,144 found both buckets full 458 times; at 90 % of those never. A few
 /// buckets more, as small tables fill unevenly.
 pub const fn buckets_for(flows: u32) -> u32 {
-    flows.saturating_add(flows / 2).div_ceil(WAYS as u32).saturating_add(8)
+    flows.saturating_add(flows / 2).div_ceil(WAYS).saturating_add(8)
 }
 
-/// Where the flow of that key is: its bucket and its slot.
+/// Where the flow of that key is: its slot.
 #[inline(always)]
-pub fn locate<B: Buckets + ?Sized>(buckets: &B, key: &FlowKey) -> Option<(u32, usize)> {
-    let Place { first, second, tag } = Place::of(buckets, key)?;
-    match buckets.bucket(first)?.locate_before(WAYS, tag, key) {
-        Some(slot) => Some((first, slot)),
-        None => Some((second, buckets.bucket(second)?.locate_before(WAYS, tag, key)?)),
+pub fn locate<E: Established + ?Sized>(table: &E, key: &FlowKey) -> Option<u32> {
+    let Place { first, second, tag } = Place::of(table, key)?;
+    match locate_before(table, first, WAYS, tag, key) {
+        Some(slot) => Some(slot),
+        None => locate_before(table, second, WAYS, tag, key),
     }
 }
 
@@ -81,69 +78,58 @@ pub enum Look<'t> {
     Found(&'t Flow),
     /// There is none.
     Absent,
-    /// Too many keys look like it: [`find`] knows.
+    /// Too many keys look like it: [`locate`] knows.
     Unsure,
 }
 
-/// Looks for the flow of that key, at no more than two that have its tag.
+/// Looks for the flow of that key, at no more than two in each bucket that have its tag.
 #[inline(always)]
-pub fn look<'t, B: Buckets + ?Sized>(buckets: &'t B, key: &FlowKey) -> Look<'t> {
-    let Some(Place { first, second, tag }) = Place::of(buckets, key) else {
+pub fn look<'t, E: Established + ?Sized>(table: &'t E, key: &FlowKey) -> Look<'t> {
+    let Some(Place { first, second, tag }) = Place::of(table, key) else {
         return Look::Unsure;
     };
-    match buckets.bucket(first).map_or(Look::Unsure, |bucket| bucket.look(tag, key)) {
-        Look::Absent => buckets.bucket(second).map_or(Look::Unsure, |bucket| bucket.look(tag, key)),
+    match look_into(table, first, tag, key) {
+        Look::Absent => look_into(table, second, tag, key),
         look @ (Look::Found(_) | Look::Unsure) => look,
-    }
-}
-
-/// The flow of that key.
-#[inline(always)]
-pub fn find<'t, B: Buckets + ?Sized>(buckets: &'t B, key: &FlowKey) -> Option<&'t Flow> {
-    let place = Place::of(buckets, key)?;
-    match buckets.bucket(place.first)?.find(place.tag, key) {
-        Some(flow) => Some(flow),
-        None => buckets.bucket(place.second)?.find(place.tag, key),
     }
 }
 
 /// Enters a flow. If its key is there already, another CPU was faster: that one goes on, as far as
 /// either has come.
 #[inline(always)]
-pub fn insert<B: Buckets + ?Sized>(buckets: &B, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
-    if let Some(there) = find(buckets, key) {
-        there.catch_up(flow);
-        return Ok(());
+pub fn insert<E: Established + ?Sized>(table: &E, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
+    if let Some(there) = locate(table, key) {
+        return catch_up(table, there, flow);
     }
-    let Place { first, second, tag } = Place::of(buckets, key).ok_or(Full)?;
-    let (first, second) = (buckets.bucket(first).ok_or(Full)?, buckets.bucket(second).ok_or(Full)?);
+    let Place { first, second, tag } = Place::of(table, key).ok_or(Full)?;
     // If the emptier one is full, the other is, too.
-    let into_first = first.used() <= second.used();
+    let into_first = used(table, first)? <= used(table, second)?;
     let bucket = if into_first { first } else { second };
-    let slot = bucket.enter(tag, key, flow).ok_or(Full)?;
+    let slot = enter(table, bucket, tag, key, flow).ok_or(Full)?;
     // Whoever enters the same flow at the same time sees this one, or is seen.
-    let mut twin = bucket.find_before(slot, tag, key);
+    let mut twin = locate_before(table, bucket, slot, tag, key);
     if !into_first && twin.is_none() {
-        twin = first.find(tag, key);
+        twin = locate_before(table, first, WAYS, tag, key);
     }
-    if let Some(twin) = twin {
-        twin.catch_up(flow);
-        bucket.forget(slot, tag, key);
+    match twin {
+        Some(twin) => {
+            catch_up(table, twin, flow)?;
+            forget(table, bucket, slot, tag, key);
+            Ok(())
+        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Forgets the flow of that key.
 #[inline(always)]
-pub fn remove<B: Buckets + ?Sized>(buckets: &B, key: &FlowKey) {
-    let Some(place) = Place::of(buckets, key) else {
+pub fn remove<E: Established + ?Sized>(table: &E, key: &FlowKey) {
+    let Some(Place { first, second, tag }) = Place::of(table, key) else {
         return;
     };
-    for index in [place.first, place.second] {
-        if let Some(bucket) = buckets.bucket(index) {
-            for slot in 0..WAYS {
-                bucket.forget(slot, place.tag, key);
-            }
+    for bucket in [first, second] {
+        for slot in 0..WAYS {
+            forget(table, bucket, slot, tag, key);
         }
     }
 }
@@ -158,8 +144,8 @@ struct Place {
 
 impl Place {
     #[inline(always)]
-    fn of<B: Buckets + ?Sized>(buckets: &B, key: &FlowKey) -> Option<Self> {
-        let (hash, count) = (hash(buckets.seed()?, key), buckets.count() as u64);
+    fn of<E: Established + ?Sized>(table: &E, key: &FlowKey) -> Option<Self> {
+        let (hash, count) = (hash(table.seed()?, key), table.count() as u64);
         // Two numbers of 32 bits, scaled to the count (Lemire, "Fast random integer generation in an
         // interval", 2019); the tag has none of the bits that matter most to them.
         let (one, another) = (hash >> 32, hash >> 7 & 0xffff_ffff);
@@ -191,111 +177,118 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 /// The upper bit of every slot's byte.
 const MARKS: u64 = 0x0080_8080_8080_8080;
 
-impl Bucket {
-    #[inline(always)]
-    fn find(&self, tag: u64, key: &FlowKey) -> Option<&Flow> {
-        self.find_before(WAYS, tag, key)
-    }
+#[inline(always)]
+fn slot<E: Established + ?Sized>(table: &E, bucket: u32, number: u32) -> Option<&Slot> {
+    table.slot(bucket * WAYS + number)
+}
 
-    /// Only among the slots before that one.
-    #[inline(always)]
-    fn find_before(&self, end: usize, tag: u64, key: &FlowKey) -> Option<&Flow> {
-        self.flow(self.locate_before(end, tag, key)?)
-    }
-
-    #[inline(always)]
-    fn look(&self, tag: u64, key: &FlowKey) -> Look<'_> {
-        let mut marks = alike(self.control.load(), tag);
-        for _ in 0..2 {
-            if marks == 0 {
-                return Look::Absent;
-            }
-            let Some(slot) = self.slot(lowest(marks)) else {
-                return Look::Unsure;
-            };
-            if slot.holds(key) {
-                return Look::Found(&slot.flow);
-            }
-            marks &= marks.wrapping_sub(1);
+/// The slot of that key, only among the slots of a bucket before that one.
+#[inline(always)]
+fn locate_before<E: Established + ?Sized>(
+    table: &E,
+    bucket: u32,
+    end: u32,
+    tag: u64,
+    key: &FlowKey,
+) -> Option<u32> {
+    let mut marks = alike(table.bucket(bucket)?.load(), tag);
+    for _ in 0..WAYS {
+        if marks == 0 {
+            return None;
         }
-        if marks == 0 { Look::Absent } else { Look::Unsure }
-    }
-
-    /// The flow in a slot, whosever it is.
-    #[inline(always)]
-    pub fn flow(&self, slot: usize) -> Option<&Flow> {
-        self.slot(slot).map(|slot| &slot.flow)
-    }
-
-    #[inline(always)]
-    fn slot(&self, number: usize) -> Option<&Slot> {
-        if number < WAYS { self.slots.get(after(number)) } else { None }
-    }
-
-    #[inline(always)]
-    fn locate_before(&self, end: usize, tag: u64, key: &FlowKey) -> Option<usize> {
-        let mut marks = alike(self.control.load(), tag);
-        for _ in 0..WAYS {
-            if marks == 0 {
-                return None;
-            }
-            let slot = lowest(marks);
-            if slot >= end {
-                return None;
-            }
-            if self.slot(slot)?.holds(key) {
-                return Some(slot);
-            }
-            marks &= marks.wrapping_sub(1);
+        let number = lowest(marks);
+        if number >= end {
+            return None;
         }
-        None
-    }
-
-    /// How many slots are taken.
-    #[inline(always)]
-    fn used(&self) -> u64 {
-        WAYS as u64 - ((free(self.control.load()) >> 7).wrapping_mul(ONES) >> 56)
-    }
-
-    /// Takes a slot and puts the flow in it; which one.
-    #[inline(always)]
-    fn enter(&self, tag: u64, key: &FlowKey, flow: &Flow) -> Option<usize> {
-        for _ in 0..TRIES {
-            let control = self.control.load();
-            let free = free(control);
-            if free == 0 {
-                return None;
-            }
-            let number = lowest(free);
-            let slot = self.slot(number)?;
-            let claimed = control.wrapping_add(CLAIM) | at(number, BUSY);
-            if self.control.exchange(control, claimed) == control {
-                slot.write(key, flow);
-                // Nobody else changes the byte of a slot that is claimed.
-                self.control.add(at(number, tag - BUSY));
-                return Some(number);
-            }
+        if slot(table, bucket, number)?.holds(key) {
+            return Some(bucket * WAYS + number);
         }
-        None
+        marks &= marks.wrapping_sub(1);
     }
+    None
+}
 
-    /// Frees a slot if it has that key.
-    #[inline(always)]
-    fn forget(&self, number: usize, tag: u64, key: &FlowKey) {
-        let Some(slot) = self.slot(number) else {
-            return;
+#[inline(always)]
+fn look_into<'t, E: Established + ?Sized>(
+    table: &'t E,
+    bucket: u32,
+    tag: u64,
+    key: &FlowKey,
+) -> Look<'t> {
+    let Some(control) = table.bucket(bucket) else {
+        return Look::Unsure;
+    };
+    let mut marks = alike(control.load(), tag);
+    for _ in 0..2 {
+        if marks == 0 {
+            return Look::Absent;
+        }
+        let Some(slot) = slot(table, bucket, lowest(marks)) else {
+            return Look::Unsure;
         };
-        for _ in 0..TRIES {
-            let control = self.control.load();
-            if control >> (8 * number) & 0xff != tag || !slot.holds(key) {
-                return;
-            }
-            let freed = control & !at(number, 0xff);
-            if self.control.exchange(control, freed) == control {
-                return;
-            }
+        if slot.holds(key) {
+            return Look::Found(&slot.flow);
+        }
+        marks &= marks.wrapping_sub(1);
+    }
+    if marks == 0 { Look::Absent } else { Look::Unsure }
+}
+
+/// How many slots of a bucket are taken.
+#[inline(always)]
+fn used<E: Established + ?Sized>(table: &E, bucket: u32) -> Result<u32, Full> {
+    let control = table.bucket(bucket).ok_or(Full)?.load();
+    Ok(WAYS - ((free(control) >> 7).wrapping_mul(ONES) >> 56) as u32)
+}
+
+/// Takes a slot of a bucket and puts the flow in it; which one.
+#[inline(always)]
+fn enter<E: Established + ?Sized>(
+    table: &E,
+    bucket: u32,
+    tag: u64,
+    key: &FlowKey,
+    flow: &Flow,
+) -> Option<u32> {
+    let control = table.bucket(bucket)?;
+    for _ in 0..TRIES {
+        let seen = control.load();
+        let free = free(seen);
+        if free == 0 {
+            return None;
+        }
+        let number = lowest(free);
+        let claimed = seen.wrapping_add(CLAIM) | at(number, BUSY);
+        if control.exchange(seen, claimed) == seen {
+            slot(table, bucket, number)?.write(key, flow);
+            // Nobody else changes the byte of a slot that is claimed.
+            control.add(at(number, tag - BUSY));
+            return Some(number);
         }
     }
+    None
+}
+
+/// Frees a slot of a bucket if it has that key.
+#[inline(always)]
+fn forget<E: Established + ?Sized>(table: &E, bucket: u32, number: u32, tag: u64, key: &FlowKey) {
+    let Some(control) = table.bucket(bucket) else {
+        return;
+    };
+    for _ in 0..TRIES {
+        let seen = control.load();
+        let is_ours = seen >> (8 * number) & 0xff == tag
+            && slot(table, bucket, number).is_some_and(|slot| slot.holds(key));
+        if !is_ours || control.exchange(seen, seen & !at(number, 0xff)) == seen {
+            return;
+        }
+    }
+}
+
+#[inline(always)]
+fn catch_up<E: Established + ?Sized>(table: &E, slot: u32, flow: &Flow) -> Result<(), Full> {
+    table.slot(slot).ok_or(Full)?.flow.catch_up(flow);
+    Ok(())
 }
 
 /// How often a control word is tried to be changed. Every failure means that another CPU has just
@@ -303,6 +296,12 @@ impl Bucket {
 const TRIES: u32 = 8;
 
 impl Slot {
+    /// The flow, whosever it is.
+    #[inline(always)]
+    pub const fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
     #[inline(always)]
     fn holds(&self, key: &FlowKey) -> bool {
         let mut difference = 0;
@@ -321,30 +320,9 @@ impl Slot {
     }
 }
 
-/// A number of which LLVM knows nothing from before: it must not compute with it what the verifier
-/// cannot bound, before the comparison that does.
-#[cfg(target_arch = "bpf")]
-#[inline(always)]
-fn after(mut number: usize) -> usize {
-    // SAFETY: it changes nothing.
-    unsafe {
-        core::arch::asm!(
-            "{0} = {0}",
-            inout(reg) number,
-            options(pure, nomem, nostack, preserves_flags)
-        );
-    }
-    number
-}
-
-#[cfg(not(target_arch = "bpf"))]
-const fn after(number: usize) -> usize {
-    number
-}
-
 /// A byte in its slot's place.
 #[inline(always)]
-const fn at(slot: usize, byte: u64) -> u64 {
+const fn at(slot: u32, byte: u64) -> u64 {
     byte << (8 * slot)
 }
 
@@ -365,48 +343,53 @@ const fn free(control: u64) -> u64 {
 
 /// The first slot that is marked. BPF cannot count zeros: the product's last byte is looked up.
 #[inline(always)]
-const fn lowest(marks: u64) -> usize {
+const fn lowest(marks: u64) -> u32 {
     let first = (marks & marks.wrapping_neg()) >> 7;
-    (first.wrapping_mul(0x0001_0203_0405_0607) >> 56) as usize
+    (first.wrapping_mul(0x0001_0203_0405_0607) >> 56) as u32
+}
+
+/// Every flow in the table.
+#[cfg(not(target_arch = "bpf"))]
+pub fn flows<E: Established + ?Sized>(table: &E) -> impl Iterator<Item = (FlowKey, &Flow)> {
+    let shown = (0..table.count()).flat_map(move |bucket| {
+        let control = table.bucket(bucket).map_or(0, Word64::load);
+        let shown = (0..WAYS).filter(move |number| control >> (8 * number) & TAG != 0);
+        shown.filter_map(move |number| slot(table, bucket, number))
+    });
+    shown.map(|slot| (slot.key(), &slot.flow))
+}
+
+/// Forgets the flows of a bucket that are over, as `is_over` says; how many are left.
+#[cfg(not(target_arch = "bpf"))]
+pub fn sweep<E: Established + ?Sized>(
+    table: &E,
+    bucket: u32,
+    is_over: impl Fn(&FlowKey, &Flow) -> bool,
+) -> u32 {
+    let Some(control) = table.bucket(bucket) else {
+        return 0;
+    };
+    let mut left = 0;
+    for number in 0..WAYS {
+        let seen = control.load();
+        let Some(slot) = slot(table, bucket, number) else {
+            continue;
+        };
+        if seen >> (8 * number) & TAG == 0 {
+            continue;
+        }
+        let over = is_over(&slot.key(), &slot.flow);
+        // Whatever has been entered since has changed the word.
+        if !over || control.exchange(seen, seen & !at(number, 0xff)) != seen {
+            left += 1;
+        }
+    }
+    left
 }
 
 #[cfg(not(target_arch = "bpf"))]
-impl Bucket {
-    /// Every flow in it.
-    pub fn flows(&self) -> impl Iterator<Item = (FlowKey, &Flow)> {
-        let taken = (0..WAYS).filter(|slot| self.tag(*slot) & TAG != 0);
-        taken.filter_map(|slot| self.slots.get(slot)).map(|slot| {
-            let words = slot.key.each_ref().map(Word64::load);
-            (FlowKey::from_words(words), &slot.flow)
-        })
-    }
-
-    /// Forgets the flows that are over, as `is_over` says; how many are left.
-    pub fn sweep(&self, is_over: impl Fn(&FlowKey, &Flow) -> bool) -> usize {
-        let mut left = 0;
-        for number in 0..WAYS {
-            let tag = self.tag(number);
-            if tag & TAG == 0 {
-                continue;
-            }
-            let Some(slot) = self.slot(number) else {
-                continue;
-            };
-            let control = self.control.load();
-            let key = FlowKey::from_words(slot.key.each_ref().map(Word64::load));
-            if is_over(&key, &slot.flow) && control >> (8 * number) & 0xff == tag {
-                // Whatever has been entered since has changed the word.
-                let freed = control & !at(number, 0xff);
-                if self.control.exchange(control, freed) == control {
-                    continue;
-                }
-            }
-            left += 1;
-        }
-        left
-    }
-
-    fn tag(&self, slot: usize) -> u64 {
-        self.control.load() >> (8 * slot) & 0xff
+impl Slot {
+    fn key(&self) -> FlowKey {
+        FlowKey::from_words(self.key.each_ref().map(Word64::load))
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use firewall_common::abi::{self, Attachment, Control, NodeState, PortState, SubnetworkState, map};
-use firewall_common::flow::table::{self, Bucket, Seed};
+use firewall_common::flow::table::{self, Bucket, Established, Seed, Slot};
 use firewall_common::{Addr, flow, fragment, image};
 
 use super::sys::{self, AtomicLine, Mapping};
@@ -51,7 +51,7 @@ impl Sizes {
     }
 
     /// Every map of the object.
-    pub fn shapes(&self) -> [Shape; 20] {
+    pub fn shapes(&self) -> [Shape; 21] {
         let shape = |name, key_size, value_size, max_entries| Shape {
             name,
             key_size,
@@ -61,13 +61,15 @@ impl Sizes {
         let key = size::<flow::FlowKey>();
         let flow = size::<flow::Flow>();
         let count = size::<abi::Count>();
+        let buckets = table::buckets_for(self.flows);
         [
             shape(map::CONTROL, 4, size::<Control>(), 1),
             shape(map::IMAGE, 4, size::<image::Line>(), 2 * self.lines),
             shape(map::NODES, 4, size::<NodeState>(), self.nodes + 1),
             shape(map::SUBNETWORKS, 4, size::<SubnetworkState>(), image::SUBNETWORKS),
             shape(map::NAMES, 4, 8, image::SUBNETWORKS + self.nodes + 1 + self.rules + 1),
-            shape(map::FLOWS, 4, size::<Bucket>(), table::buckets_for(self.flows)),
+            shape(map::FLOWS, 4, size::<Slot>(), table::WAYS * buckets),
+            shape(map::FLOW_BUCKETS, 4, size::<Bucket>(), buckets),
             shape(map::FLOWS_NEW, key, flow, self.flows_new),
             shape(
                 map::FRAGMENTS,
@@ -135,7 +137,9 @@ pub struct Maps {
     /// Owners of the slots.
     pub(super) names: Mapping<AtomicU64>,
     /// Established flows.
-    pub(super) flows: Mapping<Bucket>,
+    pub(super) flows: Mapping<Slot>,
+    /// Whose those slots are.
+    pub(super) flow_buckets: Mapping<Bucket>,
     /// Half-open flows.
     pub(super) flows_new: OwnedFd,
     /// Datagrams that come in fragments.
@@ -181,6 +185,7 @@ impl Maps {
             subnetworks: mapping(directory, map::SUBNETWORKS)?,
             names: mapping(directory, map::NAMES)?,
             flows: mapping(directory, map::FLOWS)?,
+            flow_buckets: mapping(directory, map::FLOW_BUCKETS)?,
             flows_new: open(directory, map::FLOWS_NEW)?,
             fragments: open(directory, map::FRAGMENTS)?,
             counters: open(directory, map::COUNTERS)?,
@@ -200,6 +205,24 @@ impl Maps {
     /// The word that everything hangs on.
     pub(super) fn control(&self) -> &Control {
         &self.control[0]
+    }
+}
+
+impl Established for Maps {
+    fn count(&self) -> u32 {
+        table::buckets_for(self.sizes.flows)
+    }
+
+    fn bucket(&self, index: u32) -> Option<&Bucket> {
+        self.flow_buckets.get(index as usize)
+    }
+
+    fn slot(&self, index: u32) -> Option<&Slot> {
+        self.flows.get(index as usize)
+    }
+
+    fn seed(&self) -> Option<&Seed> {
+        Some(&self.control().seed)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use firewall_common::abi::{self, Count, EventState, NodeState, Stop};
-use firewall_common::flow::table::Bucket;
+use firewall_common::flow::table::{self, Established as _};
 use firewall_common::flow::{Flow, FlowKey};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::{NodeSlot, Port, RuleSlot, SubnetworkSlot, Ticks, Verdict};
@@ -121,12 +121,12 @@ pub enum Table {
 }
 
 /// Walks a flow table. One that changes meanwhile may show a flow twice or not.
-pub fn flows(maps: &Maps, table: Table, mut visit: impl FnMut(&FlowKey, &Flow)) -> io::Result<()> {
-    match table {
+pub fn flows(maps: &Maps, which: Table, mut visit: impl FnMut(&FlowKey, &Flow)) -> io::Result<()> {
+    match which {
         // SAFETY: keys and values are those of the table.
         Table::HalfOpen => unsafe { entries(maps.flows_new.as_fd(), maps.sizes.flows_new, visit) },
         Table::Established => {
-            maps.flows.iter().flat_map(Bucket::flows).for_each(|(key, flow)| visit(&key, flow));
+            table::flows(maps).for_each(|(key, flow)| visit(&key, flow));
             Ok(())
         }
     }
@@ -176,6 +176,6 @@ unsafe fn entries<K: Clone + Default, V: Default>(
 /// Returns how many are left.
 pub fn sweep(maps: &Maps, now: Ticks, grace: u32) -> u64 {
     let since = Ticks(now.0.saturating_sub(grace.into()));
-    let left = maps.flows.iter().map(|bucket| bucket.sweep(|_, flow| flow.is_expired(since)));
-    left.sum::<usize>() as u64
+    let is_over = |_: &FlowKey, flow: &Flow| flow.is_expired(since);
+    (0..maps.count()).map(|bucket| u64::from(table::sweep(maps, bucket, is_over))).sum()
 }

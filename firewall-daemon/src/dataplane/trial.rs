@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use firewall_common::Port;
 use firewall_common::abi::{Attachment, Publication, Stop};
+use firewall_common::flow::table::{self, Established as _};
 use firewall_common::flow::{Flow, FlowKey};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::{Addr, Generation, Mac, NodeSlot, SubnetworkSlot, Ticks};
@@ -250,8 +251,8 @@ impl Trial {
             // SAFETY: the key is the table's.
             unsafe { sys::map_delete(self.maps.flows_new.as_fd(), &key) }?;
         }
-        for bucket in &*self.maps.flows {
-            bucket.sweep(|_, _| true);
+        for bucket in 0..self.maps.count() {
+            table::sweep(&*self.maps, bucket, |_, _| true);
         }
         for (key, _) in self.datagrams()? {
             // SAFETY: the key is the table's.
