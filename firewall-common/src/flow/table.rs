@@ -28,8 +28,10 @@ pub const WORDS: usize = size_of::<FlowKey>() / 8;
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Slot {
-    key: [Word64; WORDS],
+    // First: so a pointer to it needs no arithmetic, which the verifier allows only after a check for
+    // null, and LLVM does before.
     flow: Flow,
+    key: [Word64; WORDS],
 }
 
 /// Whose the seven slots of a bucket are: a byte for each, 0 if it is free, `BUSY`, or a tag. The last
