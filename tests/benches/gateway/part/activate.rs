@@ -135,7 +135,7 @@ fn nft(cordon: &Cordon, elements: u32) -> f64 {
         .collect();
     let text = format!(
         "table inet peer\ndelete table inet peer\ntable inet peer {{ set nodes {{ type ipv4_addr; \
-         elements = {{ {} }} }} }}\n",
+         elements = {{ {} }}\n}}\n}}\n",
         elements.join(", ")
     );
     let begun = Instant::now();
