@@ -29,7 +29,7 @@ pub mod map {
     pub const FLOWS_NEW: &str = "FLOWS_NEW";
     /// Established flows, a [`crate::flow::table::Slot`] each; mmapable.
     pub const FLOWS: &str = "FLOWS";
-    /// Whose those slots are, a [`crate::flow::table::Bucket`] for seven; mmapable.
+    /// Whose those slots are, a [`crate::flow::table::Bucket`] for six; mmapable.
     pub const FLOW_BUCKETS: &str = "FLOW_BUCKETS";
     /// Datagrams that come in fragments: LRU hash, [`crate::fragment::FragmentKey`] to
     /// [`crate::fragment::Datagram`].

@@ -48,7 +48,7 @@ impl Table {
     /// How many slots are somebody's, written or not.
     fn taken(&self) -> usize {
         let bytes =
-            self.buckets.iter().flat_map(|bucket| bucket.load().to_le_bytes()[..7].to_vec());
+            self.buckets.iter().flat_map(|bucket| bucket.load().to_le_bytes()[..6].to_vec());
         bytes.filter(|byte| *byte != 0).count()
     }
 }
@@ -177,9 +177,10 @@ fn several_cpus_neither_lose_a_flow_nor_keep_one_twice() {
                 }
             }
         });
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
         over.store(true, Relaxed);
         sweeper.join().unwrap();
+        results.into_iter().for_each(Result::unwrap);
     });
     assert!(entered.load(Relaxed) > 100_000, "{entered:?}");
     let mut held: Vec<u32> = table::flows(&table).map(|(_, flow)| flow.rule().0).collect();

@@ -6,8 +6,10 @@
 //!
 //! **Several CPUs at once.** A bucket's control word says which of its slots are whose, and changes only
 //! by whole exchanges. Whoever enters a flow claims a slot, writes it, and then shows it with
-//! its tag; whoever forgets one takes the tag away. The word's last byte counts claims, so that nobody
-//! forgets a flow that has meanwhile taken the place of the one he has seen. When two CPUs enter one flow
+//! its tag; whoever forgets one takes the tag away. The rest of the word counts claims, so that nobody
+//! forgets a flow that has meanwhile taken the place of the one he has seen, unless he has slept through
+//! 65,536 claims of one bucket (a byte's worth was not enough for a thread that another one preempts).
+//! When two CPUs enter one flow
 //! at once, both look again afterwards and the later place gives way. A reader may hold a flow that is
 //! being forgotten, as with the kernel's own preallocated maps.
 
@@ -16,7 +18,7 @@ use crate::tables::Full;
 use crate::word::Word64;
 
 /// The slots of a bucket.
-pub const WAYS: u32 = 7;
+pub const WAYS: u32 = 6;
 
 /// What a key's hash is made with: secret, so that nobody chooses who shares a bucket.
 pub type Seed = [Word64; WORDS];
@@ -34,8 +36,8 @@ pub struct Slot {
     key: [Word64; WORDS],
 }
 
-/// Whose the seven slots of a bucket are: a byte for each, 0 if it is free, `BUSY`, or a tag. The last
-/// one counts claims. Apart from the slots, so that a key that is nowhere costs two hot words.
+/// Whose the six slots of a bucket are: a byte for each, 0 if it is free, `BUSY`, or a tag. The last
+/// two count claims. Apart from the slots, so that a key that is nowhere costs two hot words.
 pub type Bucket = Word64;
 
 /// Claimed, and not written yet.
@@ -50,7 +52,7 @@ pub trait Established {
     fn count(&self) -> u32;
     /// One of them.
     fn bucket(&self, index: u32) -> Option<&Bucket>;
-    /// One of the slots: a bucket's first is the seventh after the first of the bucket before.
+    /// One of the slots: a bucket's first is the sixth after the first of the bucket before.
     fn slot(&self, index: u32) -> Option<&Slot>;
     /// The secret; `None` only if it is missing.
     fn seed(&self) -> Option<&Seed>;
@@ -105,7 +107,7 @@ pub fn insert<E: Established + ?Sized>(table: &E, key: &FlowKey, flow: &Flow) ->
     }
     let Place { first, second, tag } = Place::of(table, key).ok_or(Full)?;
     // If the emptier one is full, the other is, too.
-    let into_first = used(table, first)? <= used(table, second)?;
+    let into_first = first == second || used(table, first)? <= used(table, second)?;
     let bucket = if into_first { first } else { second };
     let slot = enter(table, bucket, tag, key, flow).ok_or(Full)?;
     // Whoever enters the same flow at the same time sees this one, or is seen.
@@ -177,7 +179,7 @@ fn hash(seed: &Seed, key: &FlowKey) -> u64 {
 /// One in every byte.
 const ONES: u64 = 0x0101_0101_0101_0101;
 /// The upper bit of every slot's byte.
-const MARKS: u64 = 0x0080_8080_8080_8080;
+const MARKS: u64 = 0x0000_8080_8080_8080;
 
 #[inline(always)]
 fn slot<E: Established + ?Sized>(table: &E, bucket: u32, number: u32) -> Option<&Slot> {

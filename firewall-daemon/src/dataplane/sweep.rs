@@ -8,7 +8,7 @@ use firewall_common::flow::table::{self, Established as _, Left};
 
 use super::maps::Maps;
 
-/// How many buckets are looked at in one go, of seven flows at most.
+/// How many buckets are looked at in one go, of six flows at most.
 const SLICE: u32 = 64;
 
 /// A walk over the table of established flows that never ends.
