@@ -60,8 +60,11 @@ pub trait Established {
 
 /// Buckets for so many flows: two thirds of the slots. With that, 400,000 flows that went through a
 /// table kept full of 262,144 found both buckets full 458 times; at 90 % of those never. A few
-/// buckets more, as small tables fill unevenly.
+/// buckets more, as small tables fill unevenly. One bucket takes just as many as it has slots.
 pub const fn buckets_for(flows: u32) -> u32 {
+    if flows <= WAYS {
+        return 1;
+    }
     flows.saturating_add(flows / 2).div_ceil(WAYS).saturating_add(8)
 }
 
@@ -153,7 +156,7 @@ impl Place {
         // Two numbers of 32 bits, scaled to the count (Lemire, "Fast random integer generation in an
         // interval", 2019); the tag has none of the bits that matter most to them.
         let (one, another) = (hash >> 32, hash >> 7 & 0xffff_ffff);
-        let (one, another) = ((one * count >> 32) as u32, (another * count >> 32) as u32);
+        let (one, another) = (((one * count) >> 32) as u32, ((another * count) >> 32) as u32);
         let (first, second) = if one <= another { (one, another) } else { (another, one) };
         Some(Self { first, second, tag: hash & 0x7f | TAG })
     }

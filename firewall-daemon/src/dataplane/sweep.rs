@@ -9,7 +9,7 @@ use firewall_common::flow::table::{self, Established as _, Left};
 use super::maps::Maps;
 
 /// How many buckets are looked at in one go, of six flows at most.
-const SLICE: u32 = 64;
+const SLICE: u32 = 80;
 
 /// A walk over the table of established flows that never ends.
 pub struct Sweep {
