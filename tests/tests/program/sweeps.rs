@@ -26,8 +26,7 @@ fn sweep_all(world: &World) -> Slice {
     let mut sweep = Sweep::new(GRACE * gateway.hz());
     let mut walk = Slice::default();
     while !walk.is_last {
-        let Slice { looked, forgotten, is_last } =
-            sweep.slice(gateway.trial.maps(), gateway.now());
+        let Slice { looked, forgotten, is_last } = sweep.slice(gateway.trial.maps(), gateway.now());
         walk.looked += looked;
         walk.forgotten += forgotten;
         walk.is_last = is_last;
