@@ -162,7 +162,8 @@ fn a_node_that_fills_the_table_with_a_helper_ends_no_flow_of_another() {
 fn flows_that_are_over_are_forgotten_at_a_fiftieth_of_a_processor() {
     const LIVE: u32 = 1 << 18;
     const OVER: u32 = 5000;
-    let gateway = gateway(LIVE + OVER);
+    // With some more, it finds room for every single one.
+    let gateway = gateway((LIVE + OVER) / 8 * 9);
     establish(&gateway, 1..=1);
     let maps = gateway.pinned_maps();
     let (key, live) = only(|visit| read::flows(&maps, Table::Established, visit).unwrap());
