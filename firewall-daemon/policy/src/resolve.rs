@@ -21,7 +21,7 @@ use crate::model::{
     Application, Expectation, Expected, Inventory, Node, Parts, Policy, Protocol, Rule, Subnetwork,
 };
 use crate::source::Sources;
-use crate::spec::{self, As, Spec, Text, Texts};
+use crate::spec::{self, Spec, Text, Texts};
 use crate::suggest::did_you_mean;
 use claims::Claims;
 use names::NameList;
@@ -57,7 +57,7 @@ pub struct Parsed<'a> {
 
 /// The first half of [`resolve`].
 pub fn parse(sources: &Sources) -> Parsed<'_> {
-    Parsed { sources, read: spec::read(sources, As::Plain) }
+    Parsed { sources, read: spec::read(sources) }
 }
 
 impl Parsed<'_> {
@@ -67,27 +67,14 @@ impl Parsed<'_> {
     /// Those of [`resolve`].
     pub fn resolve(self, ports: &Ports) -> Result<Resolved, Diagnostics> {
         let Self { sources, read } = self;
-        let is_plain = read.is_plain;
-        match resolve_read(sources, read, ports) {
-            // One voice complains: the parser of all of TOML sees more of what is wrong.
-            Err(_) if is_plain => resolve_read(sources, spec::read(sources, As::Toml), ports),
-            resolved => resolved,
+        let spec::Read { specs, found, is_broken } = read;
+        if is_broken {
+            return Err(Diagnostics::sorted(found));
         }
+        let mut resolver = Resolver::new(ports, found);
+        resolver.resolve(&specs);
+        resolver.finish(sources)
     }
-}
-
-fn resolve_read(
-    sources: &Sources,
-    read: spec::Read<'_>,
-    ports: &Ports,
-) -> Result<Resolved, Diagnostics> {
-    let spec::Read { specs, found, is_broken, is_plain: _ } = read;
-    if is_broken {
-        return Err(Diagnostics::sorted(found));
-    }
-    let mut resolver = Resolver::new(ports, found);
-    resolver.resolve(&specs);
-    resolver.finish(sources)
 }
 
 /// What can be defined by name.

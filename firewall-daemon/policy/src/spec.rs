@@ -1,17 +1,17 @@
 //! The policy as it is written: every name and value with its place, nothing checked but the form.
 
-mod plain;
+mod reader;
 mod table;
+mod tree;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-
-use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::model::Few;
 use crate::parallel::side_by_side;
 use crate::source::Sources;
+use reader::Document;
 use table::Table;
 
 /// A value and its place.
@@ -122,39 +122,27 @@ pub(crate) struct Read<'a> {
     pub(crate) found: Vec<Diagnostic>,
     /// Some file is not TOML: names may be missing, so nothing can be said about references.
     pub(crate) is_broken: bool,
-    /// Some file was read as a plain one: if the policy is wrong, it is to be read as all of TOML.
-    pub(crate) is_plain: bool,
-}
-
-/// How files are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum As {
-    /// Plain ones fast, the others as all of TOML.
-    Plain,
-    /// All of TOML.
-    Toml,
 }
 
 /// Below so many bytes a thread costs more than it saves.
 const WORTH_A_THREAD: usize = 64 * 1024;
 
 /// Reads every file, large ones side by side.
-pub(crate) fn read(sources: &Sources, form: As) -> Read<'_> {
+pub(crate) fn read(sources: &Sources) -> Read<'_> {
     let size: usize = sources.files().iter().map(|source| source.text.len()).sum();
     let files = sources.files().iter().enumerate();
     let parts: Vec<Part<'_>> = if size < WORTH_A_THREAD {
-        files.map(|(file, source)| part(file, &source.text, form)).collect()
+        files.map(|(file, source)| part(file, &source.text)).collect()
     } else {
-        side_by_side(sources.files(), |file, source| part(file, &source.text, form))
+        side_by_side(sources.files(), |file, source| part(file, &source.text))
     };
-    let mut read = Read { specs: Vec::new(), found: Vec::new(), is_broken: false, is_plain: false };
+    let mut read = Read { specs: Vec::new(), found: Vec::new(), is_broken: false };
     let mut is_versioned = false;
     for part in parts {
-        let Part { spec, found, is_broken, is_versioned: says_version, is_plain } = part;
+        let Part { spec, found, is_broken, is_versioned: says_version } = part;
         read.specs.push(spec);
         read.found.extend(found);
         read.is_broken |= is_broken;
-        read.is_plain |= is_plain;
         is_versioned |= says_version;
     }
     if !is_versioned && !read.is_broken {
@@ -174,80 +162,19 @@ struct Part<'a> {
     found: Vec<Diagnostic>,
     is_broken: bool,
     is_versioned: bool,
-    is_plain: bool,
 }
 
-fn part(file: usize, text: &str, form: As) -> Part<'_> {
-    match form {
-        As::Plain => {
-            if let Some((spec, is_versioned)) = plain::read(file, text) {
-                return Part { spec, is_versioned, is_plain: true, ..Part::default() };
-            }
-        }
-        As::Toml => {}
-    }
-    let mut part = Part::default();
-    let found = RefCell::default();
-    let (document, errors) = DeTable::parse_recoverable(text);
-    if syntax(file, text, &errors, &mut found.borrow_mut()) {
-        part.is_broken = true;
-    } else {
+fn part(file: usize, text: &str) -> Part<'_> {
+    let Document { fields, found, is_broken } = reader::read(file, text);
+    let mut part = Part { is_broken, ..Part::default() };
+    let found = RefCell::new(found);
+    if !is_broken {
         let place = Span { file, start: 0, end: 0 };
-        let document = Table::new("a policy", place, document.into_inner(), &found);
+        let document = Table::new("a policy", place, fields, &found);
         part.is_versioned = document_of(document, &mut part.spec);
     }
     part.found = found.into_inner();
     part
-}
-
-/// Reports what the parser found; true if the file cannot be read any further. A name that is
-/// defined twice does not hide what else is wrong.
-fn syntax(
-    file: usize,
-    text: &str,
-    errors: &[toml::de::Error],
-    found: &mut Vec<Diagnostic>,
-) -> bool {
-    let mut is_broken = false;
-    let mut repeated_header = None;
-    for error in errors {
-        let range = error.span().unwrap_or_default();
-        let span = Span { file, start: range.start, end: range.end.max(range.start) };
-        if error.message() != "duplicate key" {
-            is_broken = true;
-            found.push(Diagnostic::at(Code::Syntax, span, sentence(error.message())));
-            continue;
-        }
-        // A repeated `[node.x]` makes its keys repeat too: the header is the one to show.
-        let before = text.get(..range.start).unwrap_or_default();
-        let header = before.rfind("\n[").map_or(0, |newline| newline + 1);
-        let is_header = !before.get(header..).unwrap_or_default().contains('\n');
-        if repeated_header == Some(header) {
-            continue;
-        }
-        if is_header {
-            repeated_header = Some(header);
-        }
-        let name = text.get(range).unwrap_or_default();
-        found.push(
-            Diagnostic::at(
-                Code::DuplicateName,
-                span,
-                format!("{} is defined twice", crate::diagnostic::quote(name)),
-            )
-            .help(if is_header {
-                "keep one of them, or give this one another name"
-            } else {
-                "keep one of them"
-            }),
-        );
-    }
-    is_broken
-}
-
-/// The parser's words, on one line.
-fn sentence(message: &str) -> String {
-    message.replace('\n', " ")
 }
 
 fn document_of<'a>(mut document: Table<'a, '_>, spec: &mut Spec<'a>) -> bool {
@@ -340,16 +267,4 @@ fn version(document: &mut Table<'_, '_>) -> bool {
         );
     }
     is_versioned
-}
-
-pub(crate) fn type_name(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "an integer",
-        DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    }
 }

@@ -65,11 +65,15 @@ pub fn lines_for(capacity: &Capacity) -> u32 {
     fixed.saturating_add(identities).saturating_add(rules)
 }
 
-/// Buckets for so many entries at a load in percent; 5 % and one more with every failed attempt,
-/// for small tables fail by bad luck alone.
+/// The most buckets that a failed attempt adds: in a large table luck evens out, and another seed is
+/// enough.
+const MOST_EXTRA: u64 = 64;
+
+/// Buckets for so many entries at a load in percent; 5 % more with every failed attempt, for small
+/// tables fail by bad luck alone.
 pub(super) fn bucket_count(entries: usize, ways: usize, load: u64, attempt: u32) -> u32 {
     let buckets = (entries as u64 * 100).div_ceil(ways as u64 * load).max(1);
-    let extra = (buckets * 5).div_ceil(100) * u64::from(attempt);
+    let extra = (buckets * 5).div_ceil(100).min(MOST_EXTRA) * u64::from(attempt);
     u32::try_from(buckets + extra).unwrap_or(u32::MAX)
 }
 

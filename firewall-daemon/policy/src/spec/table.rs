@@ -3,10 +3,8 @@
 
 use std::cell::RefCell;
 
-use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue};
-
-use super::{At, Text, Texts, type_name};
+use super::tree::{Field, Fields, Integer, List, Value};
+use super::{At, Text, Texts};
 use crate::diagnostic::{Code, Diagnostic, Span, quote};
 use crate::suggest::did_you_mean;
 
@@ -15,7 +13,7 @@ pub(crate) struct Table<'a, 'f> {
     what: &'static str,
     /// Where it begins.
     pub(crate) span: Span,
-    fields: Vec<(Text<'a>, At<DeValue<'a>>)>,
+    fields: Vec<Field<'a>>,
     known: Vec<&'static str>,
     found: &'f RefCell<Vec<Diagnostic>>,
 }
@@ -24,11 +22,10 @@ impl<'a, 'f> Table<'a, 'f> {
     pub(crate) fn new(
         what: &'static str,
         span: Span,
-        table: DeTable<'a>,
+        fields: Fields<'a>,
         found: &'f RefCell<Vec<Diagnostic>>,
     ) -> Self {
-        let fields = fields(span.file, table);
-        Self { what, span, fields, known: Vec::new(), found }
+        Self { what, span, fields: fields.into_list(), known: Vec::new(), found }
     }
 
     pub(crate) fn report(&self, diagnostic: Diagnostic) {
@@ -51,20 +48,29 @@ impl<'a, 'f> Table<'a, 'f> {
 
     pub(crate) fn texts(&mut self, key: &'static str) -> Option<Texts<'a>> {
         let At { value, span } = self.take(key)?;
-        let DeValue::Array(array) = value else {
-            let help = format!("put it in brackets: `{key} = [...]`");
-            self.wrong_type(key, "a list of texts", &value, span, Some(help));
-            return None;
+        let texts = match value {
+            Value::List(List::Texts(texts)) if texts.is_empty() => {
+                self.report(
+                    Diagnostic::at(Code::Empty, span, format!("`{key}` is empty"))
+                        .help("name at least one, or leave the key out if it is optional"),
+                );
+                return None;
+            }
+            Value::List(List::Texts(texts)) => texts,
+            Value::List(List::Mixed(list)) | Value::Tables(list) => {
+                list.into_iter().filter_map(|item| self.expect_text(key, item)).collect()
+            }
+            Value::Text(_)
+            | Value::Integer(_)
+            | Value::Float
+            | Value::Date(_)
+            | Value::Flag(_)
+            | Value::Table(_) => {
+                let help = format!("put it in brackets: `{key} = [...]`");
+                self.wrong_type(key, "a list of texts", &value, span, Some(help));
+                return None;
+            }
         };
-        if array.is_empty() {
-            self.report(
-                Diagnostic::at(Code::Empty, span, format!("`{key}` is empty"))
-                    .help("name at least one, or leave the key out if it is optional"),
-            );
-            return None;
-        }
-        let items = located_array(span.file, array);
-        let texts = items.into_iter().filter_map(|item| self.expect_text(key, item)).collect();
         Some(At { value: texts, span })
     }
 
@@ -75,20 +81,19 @@ impl<'a, 'f> Table<'a, 'f> {
 
     pub(crate) fn integer(&mut self, key: &'static str) -> Option<At<i64>> {
         let At { value, span } = self.take(key)?;
-        let DeValue::Integer(integer) = &value else {
+        let Value::Integer(Integer { value: integer, .. }) = value else {
             self.wrong_type(key, "an integer", &value, span, None);
             return None;
         };
-        let Ok(value) = i64::from_str_radix(integer.as_str(), integer.radix()) else {
+        if integer.is_none() {
             self.wrong_type(key, "an integer of 64 bits", &value, span, None);
-            return None;
-        };
-        Some(At { value, span })
+        }
+        Some(At { value: integer?, span })
     }
 
     pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
         let At { value, span } = self.take(key)?;
-        if let DeValue::Boolean(flag) = value {
+        if let Value::Flag(flag) = value {
             return Some(flag);
         }
         self.wrong_type(key, "true or false", &value, span, None);
@@ -102,14 +107,14 @@ impl<'a, 'f> Table<'a, 'f> {
         what: &'static str,
     ) -> Vec<(Text<'a>, Self)> {
         let Some(At { value, span }) = self.take(key) else { return Vec::new() };
-        let DeValue::Table(table) = value else {
+        let Value::Table(table) = value else {
             let help = format!("write `[{key}.NAME]`");
             self.wrong_type(key, "a table of tables", &value, span, Some(help));
             return Vec::new();
         };
         let mut tables = Vec::new();
-        for (name, At { value, span }) in fields(span.file, table) {
-            if let DeValue::Table(table) = value {
+        for (name, At { value, span }) in table.into_list() {
+            if let Value::Table(table) = value {
                 let table = Self::new(what, name.span, table, self.found);
                 tables.push((name, table));
             } else {
@@ -124,13 +129,22 @@ impl<'a, 'f> Table<'a, 'f> {
     pub(crate) fn array(&mut self, key: &'static str, what: &'static str) -> Vec<Self> {
         let Some(At { value, span }) = self.take(key) else { return Vec::new() };
         let help = || Some(format!("{what} begins with `[[{key}]]`"));
-        let DeValue::Array(array) = value else {
-            self.wrong_type(key, "a list of tables", &value, span, help());
-            return Vec::new();
+        let list = match value {
+            Value::List(list) => list.into_items(),
+            Value::Tables(tables) => tables,
+            Value::Text(_)
+            | Value::Integer(_)
+            | Value::Float
+            | Value::Date(_)
+            | Value::Flag(_)
+            | Value::Table(_) => {
+                self.wrong_type(key, "a list of tables", &value, span, help());
+                return Vec::new();
+            }
         };
         let mut tables = Vec::new();
-        for At { value, span } in located_array(span.file, array) {
-            if let DeValue::Table(table) = value {
+        for At { value, span } in list {
+            if let Value::Table(table) = value {
                 tables.push(Self::new(what, span, table, self.found));
             } else {
                 self.wrong_type(key, "a list of tables", &value, span, help());
@@ -153,7 +167,7 @@ impl<'a, 'f> Table<'a, 'f> {
         }
     }
 
-    fn take(&mut self, key: &'static str) -> Option<At<DeValue<'a>>> {
+    fn take(&mut self, key: &'static str) -> Option<At<Value<'a>>> {
         self.known.push(key);
         let index = self.fields.iter().position(|(name, _)| name.value == key)?;
         Some(self.fields.remove(index).1)
@@ -166,24 +180,20 @@ impl<'a, 'f> Table<'a, 'f> {
         }
     }
 
-    fn expect_text(&self, key: &str, At { value, span }: At<DeValue<'a>>) -> Option<Text<'a>> {
+    fn expect_text(&self, key: &str, At { value, span }: At<Value<'a>>) -> Option<Text<'a>> {
         match value {
-            DeValue::String(value) if value.is_empty() => {
+            Value::Text(text) if text.is_empty() => {
                 let message = format!("`{key}` has an empty text");
                 self.report(Diagnostic::at(Code::Empty, span, message));
                 None
             }
-            DeValue::String(value) => Some(At { value, span }),
-            DeValue::Integer(ref integer) => {
-                let help = format!("put it in quotes: \"{integer}\"");
+            Value::Text(value) => Some(At { value, span }),
+            Value::Integer(Integer { written, .. }) | Value::Date(written) => {
+                let help = format!("put it in quotes: \"{written}\"");
                 self.wrong_type(key, "a text", &value, span, Some(help));
                 None
             }
-            DeValue::Float(_)
-            | DeValue::Boolean(_)
-            | DeValue::Datetime(_)
-            | DeValue::Array(_)
-            | DeValue::Table(_) => {
+            Value::Float | Value::Flag(_) | Value::List(_) | Value::Tables(_) | Value::Table(_) => {
                 self.wrong_type(key, "a text", &value, span, None);
                 None
             }
@@ -194,28 +204,11 @@ impl<'a, 'f> Table<'a, 'f> {
         &self,
         key: &str,
         expected: &str,
-        value: &DeValue<'_>,
+        value: &Value<'_>,
         span: Span,
         help: Option<String>,
     ) {
-        let message = format!("{} takes {expected}, not {}", quote(key), type_name(value));
+        let message = format!("{} takes {expected}, not {}", quote(key), value.type_name());
         self.report(Diagnostic { help, ..Diagnostic::at(Code::WrongType, span, message) });
     }
-}
-
-/// In the order of the text; the parser keeps them in the order of the alphabet.
-fn fields<'a>(file: usize, table: DeTable<'a>) -> Vec<(Text<'a>, At<DeValue<'a>>)> {
-    let fields = table.into_iter().map(|(key, value)| (located(file, key), located(file, value)));
-    let mut fields: Vec<_> = fields.collect();
-    fields.sort_by_key(|(key, _)| key.span);
-    fields
-}
-
-fn located_array<'a>(file: usize, array: DeArray<'a>) -> Vec<At<DeValue<'a>>> {
-    array.into_iter().map(|item| located(file, item)).collect()
-}
-
-fn located<T>(file: usize, spanned: Spanned<T>) -> At<T> {
-    let range = spanned.span();
-    At { value: spanned.into_inner(), span: Span { file, start: range.start, end: range.end } }
 }
