@@ -11,13 +11,15 @@ use anyhow::{Context as _, Result, bail};
 use crate::{ebpf, process, workspace};
 
 /// Programs the tests start, and the Debian package each comes in.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("bpftool", "bpftool"),
     ("curl", "curl"),
     ("echoscu", "dcmtk"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    ("openssl", "openssl"),
+    ("radclient", "freeradius-utils"),
     ("tcpdump", "tcpdump"),
 ];
 

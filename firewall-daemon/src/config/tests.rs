@@ -116,6 +116,66 @@ fn what_makes_no_sense_is_refused_at_its_line() {
     }
 }
 
+const RADIUS: &str = r#"
+[authentication.radius]
+listen = "10.9.0.1:1813"
+allow_remote = true
+[[authentication.radius.client]]
+name = "switch-1"
+address = "10.9.0.7"
+secret_file = "/etc/cordon/radius/switch-1"
+interim = "2m"
+"#;
+
+#[test]
+fn a_radius_client_must_sign_and_date_its_packets_unless_told_otherwise() {
+    let config = parse(&format!("{MINIMAL}{RADIUS}")).unwrap();
+    let radius = config.authentication.radius.unwrap();
+    assert_eq!(radius.listen.to_string(), "10.9.0.1:1813");
+    let [client] = &radius.clients[..] else { panic!("{radius:?}") };
+    assert_eq!(client.interim.as_secs(), 120);
+    assert!(client.require_message_authenticator && client.require_event_timestamp);
+}
+
+#[test]
+fn authentication_that_makes_no_sense_is_refused_at_its_line() {
+    let swap = |from: &str, to: &str| {
+        assert!(RADIUS.contains(from), "{from}");
+        problem(&format!("{MINIMAL}{}", RADIUS.replace(from, to)))
+    };
+    let address = "10.9.0.1:1813".parse().unwrap();
+    let again = "[[authentication.radius.client]]\nname = \"switch-1\"\naddress = \"10.9.0.8\"\n\
+                 secret_file = \"/x\"\n";
+    let rows = [
+        (swap("allow_remote = true", ""), (12, Problem::RemoteListen { address })),
+        (
+            swap("switch-1\"\naddress", "\"\naddress"),
+            (15, Problem::ClientName { name: String::new() }),
+        ),
+        (
+            swap("\"/etc", "\"etc"),
+            (17, Problem::RelativePath { path: "etc/cordon/radius/switch-1".into() }),
+        ),
+        (
+            problem(&format!("{MINIMAL}{RADIUS}{again}")),
+            (20, Problem::ClientTwice { what: "switch-1".to_owned() }),
+        ),
+        (
+            problem(&format!("{MINIMAL}[authentication.radius]\nclient = []")),
+            (11, Problem::NoClients),
+        ),
+    ];
+    for (found, expected) in rows {
+        assert_eq!(found, expected);
+        assert!(found.1.hint().is_some(), "{found:?}");
+    }
+    for text in ["9s", "25h", "-1m", "soon", "60"] {
+        let (line, problem) = swap("2m", text);
+        assert!(matches!(problem, Problem::Duration { what: "interim", .. }), "{problem}");
+        assert_eq!(line, 18);
+    }
+}
+
 #[test]
 fn an_unknown_key_is_refused_at_its_line() {
     let (line, problem) = swap("xdp =", "xpd =");

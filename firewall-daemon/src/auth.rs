@@ -1,0 +1,3 @@
+//! Who has proved what it is: the sources of proof.
+
+pub mod radius;
