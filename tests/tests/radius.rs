@@ -11,13 +11,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use firewall_daemon::auth::radius::listener::Listener;
 use firewall_daemon::auth::radius::{Counts, Refusal, Statement};
 use firewall_daemon::config::{Radius, RadiusClient};
+use firewall_tests::lab::{Link, Namespace, Process};
+use firewall_tests::packet::Mac;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 const SECRET: &str = "a secret that nobody guesses";
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The listener on loopback, with one client there.
 struct Bench {
@@ -25,10 +27,11 @@ struct Bench {
     address: SocketAddr,
     statements: mpsc::Receiver<Statement>,
     counts: Counts,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Bench {
+    /// On the loopback of the caller's network namespace.
     fn new(require_message_authenticator: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let secret_file = directory.path().join("secret");
@@ -48,7 +51,7 @@ impl Bench {
         let listener = runtime.block_on(Listener::bind(&settings)).unwrap();
         let (address, counts) = (listener.address().unwrap(), listener.counts());
         runtime.spawn(listener.run(sender));
-        Self { runtime, address, statements, counts, _directory: directory }
+        Self { runtime, address, statements, counts, directory: directory }
     }
 
     /// Lets radclient say it, once.
@@ -116,4 +119,74 @@ fn radclient_gets_no_answer_to_what_is_not_signed_as_agreed() {
         assert_eq!(bench.counts.refusals(refusal), 1, "{refusal:?}");
     }
     assert_eq!(bench.counts.statements(), 0);
+}
+
+#[test]
+fn hostapd_is_heard_from_its_start_to_its_end() {
+    let (near, gateway) = (Namespace::new("near"), Namespace::new("gateway"));
+    let station = Mac([0x02, 0, 0, 0x20, 0, 0x11]);
+    let _link = Link::pair((&near, "eth0", station), (&gateway, "inside", Mac::local(1)));
+    // hostapd's accounting carries no Message-Authenticator.
+    let mut bench = gateway.run(|| Bench::new(false));
+    let write = |name: &str, text: &str| {
+        let path = bench.directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    // hostapd learns an identity only from what it hands on to a RADIUS server. Another one is that.
+    let users = write("users", "\"ct-1.radiology.example\" MD5 \"a password\"\n");
+    let clients = write("clients", &format!("127.0.0.1 {SECRET}\n"));
+    let server = write(
+        "server.conf",
+        &format!(
+            "driver=none\neap_server=1\neap_user_file={}\nradius_server_clients={}\n\
+             radius_server_auth_port=1812\n",
+            users.display(),
+            clients.display()
+        ),
+    );
+    let hostapd = write(
+        "hostapd.conf",
+        &format!(
+            "interface=inside\ndriver=wired\nieee8021x=1\nuse_pae_group_addr=1\n\
+             nas_identifier=gateway\nown_ip_addr=127.0.0.1\nauth_server_addr=127.0.0.1\n\
+             auth_server_port=1812\nauth_server_shared_secret={SECRET}\n\
+             acct_server_addr=127.0.0.1\nacct_server_port={}\n\
+             acct_server_shared_secret={SECRET}\n",
+            bench.address.port()
+        ),
+    );
+    let supplicant = write(
+        "supplicant.conf",
+        "ap_scan=0\nnetwork={\nkey_mgmt=IEEE8021X\neap=MD5\neapol_flags=0\n\
+         identity=\"ct-1.radiology.example\"\npassword=\"a password\"\n}\n",
+    );
+    let log = bench.directory.path().to_owned();
+    let mut command = gateway.command("hostapd");
+    command.arg(server);
+    let mut server = Process::logged(command, &log.join("server.log"));
+    server.wait_for_log("AP-ENABLED", PATIENCE);
+    let mut command = gateway.command("hostapd");
+    command.arg(hostapd);
+    let mut hostapd = Process::logged(command, &log.join("hostapd.log"));
+    assert!(matches!(bench.next(), Statement::ClientRestarted { .. }));
+    let mut command = near.command("wpa_supplicant");
+    command.args(["-D", "wired", "-i", "eth0", "-c"]).arg(supplicant);
+    let mut supplicant = Process::logged(command, &log.join("supplicant.log"));
+    match bench.next() {
+        Statement::Started { session, user } => {
+            assert_eq!(user, "ct-1.radiology.example");
+            assert_eq!(session.station.0, station.0);
+            assert_eq!(session.nas.as_deref(), Some("gateway"));
+        }
+        other => panic!("{other:?}\n{}", hostapd.log()),
+    }
+    // A supplicant that ends says nothing. hostapd does.
+    supplicant.stop(PATIENCE);
+    hostapd.stop(PATIENCE);
+    match bench.next() {
+        Statement::Stopped { session, .. } => assert_eq!(session.station.0, station.0),
+        other => panic!("{other:?}\n{}", hostapd.log()),
+    }
+    assert!(matches!(bench.next(), Statement::ClientRestarted { .. }));
 }

@@ -16,7 +16,7 @@ use nix::sys::signal::{SigSet, Signal};
 /// Obtains a lease from a Cordon gateway, by this node's certificate, and renews it at a third of its
 /// length. SIGTERM ends the lease and the program.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(name = "cordon-node", version, about)]
 struct Arguments {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
