@@ -127,7 +127,7 @@ impl Connection {
     /// # Errors
     /// [`ClientError`].
     pub fn renew(&mut self) -> Result<Duration, ClientError> {
-        self.ask(&FromNode::Renew)
+        self.ask(&FromNode::Renew {})
     }
 
     /// Ends the lease.
@@ -135,7 +135,7 @@ impl Connection {
     /// # Errors
     /// [`ClientError`]: then it ends by itself.
     pub fn bye(mut self) -> Result<(), ClientError> {
-        self.say(&FromNode::Bye)?;
+        self.say(&FromNode::Bye {})?;
         let tls = self.stream.get_mut();
         tls.conn.send_close_notify();
         tls.flush()?;

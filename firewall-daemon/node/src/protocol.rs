@@ -13,7 +13,7 @@ pub const ALPN: &[u8] = b"cordon-lease/1";
 /// The longest line in bytes, its end included.
 pub const LONGEST: usize = 512;
 
-/// What a node says.
+/// What a node says. Of a variant without braces serde would not refuse unknown fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FromNode {
@@ -23,9 +23,9 @@ pub enum FromNode {
         identity: String,
     },
     /// I am still here.
-    Renew,
+    Renew {},
     /// I leave.
-    Bye,
+    Bye {},
 }
 
 /// What the gateway answers.
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn every_line_is_read_as_it_was_written() {
         let hello = FromNode::Hello { identity: "ws-1.radiology.example".to_owned() };
-        for said in [hello, FromNode::Renew, FromNode::Bye] {
+        for said in [hello, FromNode::Renew {}, FromNode::Bye {}] {
             assert_eq!(decode::<FromNode>(&encode(&said).unwrap()).unwrap(), said);
         }
         let lease = FromGateway::Lease { seconds: 60 };

@@ -69,3 +69,16 @@ impl Settings {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_packaged_example_is_read_and_unknown_keys_are_refused() {
+        let text = include_str!("../../packaging/cordon-node.toml");
+        let settings: Settings = toml::from_str(text).unwrap();
+        assert_eq!(settings.gateway_name, "cordon-gateway");
+        assert!(toml::from_str::<Settings>(&format!("{text}keys = \"/x\"\n")).is_err());
+    }
+}

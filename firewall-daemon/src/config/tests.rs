@@ -138,6 +138,19 @@ fn a_radius_client_must_sign_and_date_its_packets_unless_told_otherwise() {
 }
 
 #[test]
+fn the_packaged_example_of_authentication_is_read_and_says_the_defaults() {
+    let packaged = include_str!("../../packaging/cordon.toml");
+    let tables = packaged.split_once("# [authentication.radius]").unwrap().1;
+    let tables = tables.split_once("\n[gateway]").unwrap().0.replace("\n# ", "\n");
+    let tables = format!("[authentication.radius]{}", tables.replace("\n#\n", "\n"));
+    let Authentication { radius, mtls } =
+        parse(&format!("{MINIMAL}{tables}")).unwrap().authentication;
+    let [client] = &radius.unwrap().clients[..] else { panic!("{tables}") };
+    assert!(client.require_message_authenticator && client.require_event_timestamp);
+    assert_eq!((client.interim.as_secs(), mtls.unwrap().lease.as_secs()), (60, 60));
+}
+
+#[test]
 fn authentication_that_makes_no_sense_is_refused_at_its_line() {
     let swap = |from: &str, to: &str| {
         assert!(RADIUS.contains(from), "{from}");

@@ -195,10 +195,10 @@ impl Desk {
             let seconds = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
             say(&mut stream, &FromGateway::Lease { seconds }).await?;
             match timeout(length, hear(&mut stream)).await?? {
-                Some(FromNode::Renew) if monotonic() >= at + RENEWAL => {}
-                Some(FromNode::Renew) => return Err(invalid("it renews too often")),
+                Some(FromNode::Renew {}) if monotonic() >= at + RENEWAL => {}
+                Some(FromNode::Renew {}) => return Err(invalid("it renews too often")),
                 Some(FromNode::Hello { .. }) => return Err(invalid("it said hello twice")),
-                Some(FromNode::Bye) => {
+                Some(FromNode::Bye {}) => {
                     if self.held.remove(&identity, peer).is_some() {
                         self.end(identity, peer, Reason::Bye).await;
                     }
