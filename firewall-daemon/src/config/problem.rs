@@ -98,6 +98,26 @@ pub enum Problem {
         /// At most.
         maximum: u32,
     },
+    /// hostapd on a port that the gateway does not have.
+    #[error("hostapd is to be on port \"{name}\", which the gateway does not have")]
+    HostapdPort {
+        /// Its name.
+        name: String,
+    },
+    /// Two of them on one port.
+    #[error("port \"{name}\" has more than one hostapd")]
+    HostapdTwice {
+        /// Its name.
+        name: String,
+    },
+    /// Not a duration, or one that makes no sense.
+    #[error("\"{text}\" is no duration between {minimum}s and 24h")]
+    Duration {
+        /// What stands there.
+        text: String,
+        /// At least, in seconds.
+        minimum: u64,
+    },
 }
 
 impl Problem {
@@ -127,6 +147,9 @@ impl Problem {
                 )
             }
             Self::Limit { maximum, .. } => format!("{maximum} is as good as no limit"),
+            Self::HostapdPort { .. } => "name a [port.*] of this file".to_owned(),
+            Self::HostapdTwice { .. } => "one authenticates all nodes behind a port".to_owned(),
+            Self::Duration { .. } => "write it like \"30s\", \"10m\" or \"2h\"".to_owned(),
             Self::Capacity { what, .. } => format!("choose how many {what} there is room for"),
         };
         Some(hint)

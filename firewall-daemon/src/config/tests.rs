@@ -37,6 +37,9 @@ fn what_is_missing_has_its_default() {
     assert_eq!(config.metrics.listen.to_string(), "127.0.0.1:9618");
     assert_eq!(config.policy.directory, Path::new("/etc/cordon/policies"));
     assert_eq!(config.bpf.directory, Path::new("/sys/fs/bpf/cordon"));
+    let Authentication { length, grace, hostapd } = config.authentication;
+    assert_eq!(length.map(|length| length.as_secs()), [1800, 3600, 7200]);
+    assert_eq!((grace.map(|grace| grace.as_secs()), hostapd), ([0; 3], Vec::new()));
     assert_eq!(config.capacity, Capacity { nodes: 65536, rules: 65536, flows: 262_144 });
 }
 
@@ -107,6 +110,32 @@ fn what_makes_no_sense_is_refused_at_its_line() {
         (
             problem(&format!("{MINIMAL}[state]\ndirectory = \"cordon\"")),
             (11, Problem::RelativePath { path: "cordon".into() }),
+        ),
+        (
+            problem(&format!(
+                "{MINIMAL}[[authentication.hostapd]]\nport = \"dmz\"\nsocket = \"/run/x\""
+            )),
+            (11, Problem::HostapdPort { name: name("dmz") }),
+        ),
+        (
+            problem(&format!(
+                "{MINIMAL}[[authentication.hostapd]]\nport = \"inside\"\nsocket = \"run/x\""
+            )),
+            (12, Problem::RelativePath { path: "run/x".into() }),
+        ),
+        (
+            problem(&format!(
+                "{MINIMAL}[authentication]\nhostapd = [{{ port = \"inside\", socket = \"/a\" }},\n{{ port = \"inside\", socket = \"/b\" }}]"
+            )),
+            (12, Problem::HostapdTwice { name: name("inside") }),
+        ),
+        (
+            problem(&format!("{MINIMAL}[authentication.grace]\nreal-time = \"25h\"")),
+            (11, Problem::Duration { text: name("25h"), minimum: 0 }),
+        ),
+        (
+            problem(&format!("{MINIMAL}[authentication.lease]\nplanned = \"4s\"")),
+            (11, Problem::Duration { text: name("4s"), minimum: 5 }),
         ),
         (problem(&format!("{MINIMAL}[control]\ngroup = \" \"")), (11, Problem::NoGroup)),
     ];
