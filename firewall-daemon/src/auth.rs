@@ -4,6 +4,7 @@
 //! them against the policy and says what becomes of the nodes' leases. Nothing in here reads a clock
 //! or a socket but what says so.
 
+pub mod dot1x;
 pub mod lease;
 pub mod register;
 pub mod store;

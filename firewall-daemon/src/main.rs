@@ -196,6 +196,7 @@ async fn serve(config: Config) -> Result<(), Ending> {
     tokio::spawn(Arc::clone(&daemon).guard(watch));
     let (claims, claimed) = tokio::sync::mpsc::channel(leases::CLAIMS);
     tokio::spawn(Arc::clone(&daemon).keep_leases(claimed));
+    daemon.follow_hostapd(&claims);
     let kept = Arc::clone(&daemon);
     tokio::spawn(Arc::clone(&daemon).follow_routes(surroundings));
     let scraped = Arc::clone(&daemon);

@@ -2,6 +2,7 @@
 //! disk what a daemon that starts again must know.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::Daemon;
+use crate::auth::dot1x::socket::{self, Place};
 use crate::auth::lease::{Act, Leases, News, Terms};
 use crate::auth::register::Register;
 use crate::auth::store::Store;
@@ -69,6 +71,22 @@ impl Daemon {
                 () = sleep(next.unwrap_or(Duration::MAX)) => self.pass(),
                 _ = seconds.tick() => tokio::task::block_in_place(|| self.tell_disk(TELL_RENEWALS)),
             }
+        }
+    }
+
+    /// Begins to listen to every hostapd of the configuration.
+    pub fn follow_hostapd(&self, claims: &mpsc::Sender<Claim>) {
+        let directory = self.config.control.socket.parent().unwrap_or(Path::new("/"));
+        for config::Hostapd { port, socket } in &self.config.authentication.hostapd {
+            let mut ports = self.config.gateway.ports();
+            let Some((_, named)) = ports.find(|(index, _)| index == port) else { continue };
+            let place = Place {
+                source: Source::dot1x(*port),
+                socket: socket.clone(),
+                own: directory.join(format!("hostapd-{}.sock", named.name)),
+                interface: named.interface.clone(),
+            };
+            tokio::spawn(socket::follow(place, claims.clone()));
         }
     }
 
