@@ -17,7 +17,7 @@ use firewall_common::Port as PortIndex;
 use firewall_common::tables::Way;
 use serde::Deserialize;
 
-pub use self::authentication::{Authentication, Mtls, Radius, RadiusClient};
+pub use self::authentication::{Authentication, Hostapd, Mtls, Radius, RadiusClient};
 pub use self::problem::Problem;
 
 /// Where the daemon and `cordon stop-all --direct` look unless told otherwise.
@@ -40,10 +40,10 @@ pub struct Config {
     pub capacity: Capacity,
     /// How much one node may take.
     pub limits: Limits,
-    /// Who is believed that a node is what it says.
-    pub authentication: Authentication,
     /// How the gateway stands inline.
     pub gateway: Gateway,
+    /// How nodes' proofs are taken.
+    pub authentication: Authentication,
 }
 
 /// `[state]`

@@ -100,6 +100,18 @@ pub enum Problem {
         /// At most.
         maximum: u32,
     },
+    /// hostapd on a port that the gateway does not have.
+    #[error("hostapd is to be on port \"{name}\", which the gateway does not have")]
+    HostapdPort {
+        /// Its name.
+        name: String,
+    },
+    /// Two of them on one port.
+    #[error("port \"{name}\" has more than one hostapd")]
+    HostapdTwice {
+        /// Its name.
+        name: String,
+    },
     /// No duration, or one that makes no sense.
     #[error(
         "{what} = \"{text}\" is not a duration between {} s and {} s",
@@ -166,7 +178,9 @@ impl Problem {
                 )
             }
             Self::Limit { maximum, .. } => format!("{maximum} is as good as no limit"),
-            Self::Duration { .. } => "write it like 60s, 5m or 1h".to_owned(),
+            Self::HostapdPort { .. } => "name a [port.*] of this file".to_owned(),
+            Self::HostapdTwice { .. } => "one authenticates all nodes behind a port".to_owned(),
+            Self::Duration { .. } => "write it like \"30s\", \"10m\" or \"2h\"".to_owned(),
             Self::RemoteListen { .. } => {
                 "write allow_remote = true if that is meant; better listen on \
                                           an address of the management network"

@@ -34,6 +34,7 @@ pub(super) fn parse(text: &str) -> Failed<Config> {
         gateway,
         port,
     } = raw;
+    let gateway = arrange(gateway, port)?;
     Ok(Config {
         state: State { directory: absolute(state.directory, "/var/lib/cordon")? },
         control: Control {
@@ -52,8 +53,8 @@ pub(super) fn parse(text: &str) -> Failed<Config> {
             half_open: limited("half_open", limits.half_open, 1024)?,
             new_flows: limited("new_flows", limits.new_flows, 4096)?,
         },
-        authentication: authentication::arrange(authentication)?,
-        gateway: arrange(gateway, port)?,
+        authentication: authentication::arrange(authentication, &gateway)?,
+        gateway,
     })
 }
 
@@ -206,7 +207,7 @@ fn is_interface_name(name: &str) -> bool {
         && name.bytes().all(is_plain)
 }
 
-fn absolute(path: Option<Spanned<PathBuf>>, default: &str) -> Failed<PathBuf> {
+pub(super) fn absolute(path: Option<Spanned<PathBuf>>, default: &str) -> Failed<PathBuf> {
     match path {
         None => Ok(PathBuf::from(default)),
         Some(path) if path.get_ref().is_absolute() => Ok(path.into_inner()),

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 const MINIMAL: &str = r#"
@@ -37,6 +39,10 @@ fn what_is_missing_has_its_default() {
     assert_eq!(config.metrics.listen.to_string(), "127.0.0.1:9618");
     assert_eq!(config.policy.directory, Path::new("/etc/cordon/policies"));
     assert_eq!(config.bpf.directory, Path::new("/sys/fs/bpf/cordon"));
+    let Authentication { length, grace, hostapd, radius, mtls } = config.authentication;
+    assert_eq!(length.map(|length| length.as_secs()), [1800, 3600, 7200]);
+    assert_eq!((grace.map(|grace| grace.as_secs()), hostapd), ([0; 3], Vec::new()));
+    assert_eq!((radius, mtls), (None, None));
     assert_eq!(config.capacity, Capacity { nodes: 65536, rules: 65536, flows: 262_144 });
 }
 
@@ -108,12 +114,43 @@ fn what_makes_no_sense_is_refused_at_its_line() {
             problem(&format!("{MINIMAL}[state]\ndirectory = \"cordon\"")),
             (11, Problem::RelativePath { path: "cordon".into() }),
         ),
+        (
+            problem(&format!(
+                "{MINIMAL}[[authentication.hostapd]]\nport = \"dmz\"\nsocket = \"/run/x\""
+            )),
+            (11, Problem::HostapdPort { name: name("dmz") }),
+        ),
+        (
+            problem(&format!(
+                "{MINIMAL}[[authentication.hostapd]]\nport = \"inside\"\nsocket = \"run/x\""
+            )),
+            (12, Problem::RelativePath { path: "run/x".into() }),
+        ),
+        (
+            problem(&format!(
+                "{MINIMAL}[authentication]\nhostapd = [{{ port = \"inside\", socket = \"/a\" }},\n{{ port = \"inside\", socket = \"/b\" }}]"
+            )),
+            (12, Problem::HostapdTwice { name: name("inside") }),
+        ),
+        (
+            problem(&format!("{MINIMAL}[authentication.grace]\nreal-time = \"25h\"")),
+            (11, duration("real-time", "25h", 0)),
+        ),
+        (
+            problem(&format!("{MINIMAL}[authentication.lease]\nplanned = \"4s\"")),
+            (11, duration("planned", "4s", 5)),
+        ),
         (problem(&format!("{MINIMAL}[control]\ngroup = \" \"")), (11, Problem::NoGroup)),
     ];
     for (found, expected) in rows {
         assert_eq!(found, expected);
         assert!(found.1.hint().is_some(), "{found:?}");
     }
+}
+
+fn duration(what: &'static str, text: &str, minimum: u64) -> Problem {
+    let (minimum, maximum) = (Duration::from_secs(minimum), Duration::from_secs(24 * 3600));
+    Problem::Duration { what, text: text.to_owned(), minimum, maximum }
 }
 
 const RADIUS: &str = r#"
@@ -143,7 +180,7 @@ fn the_packaged_example_of_authentication_is_read_and_says_the_defaults() {
     let tables = packaged.split_once("# [authentication.radius]").unwrap().1;
     let tables = tables.split_once("\n[gateway]").unwrap().0.replace("\n# ", "\n");
     let tables = format!("[authentication.radius]{}", tables.replace("\n#\n", "\n"));
-    let Authentication { radius, mtls } =
+    let Authentication { radius, mtls, .. } =
         parse(&format!("{MINIMAL}{tables}")).unwrap().authentication;
     let [client] = &radius.unwrap().clients[..] else { panic!("{tables}") };
     assert!(client.require_message_authenticator && client.require_event_timestamp);

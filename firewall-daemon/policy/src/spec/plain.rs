@@ -149,6 +149,7 @@ impl<'a> Reader<'a> {
             mac: None,
             roles: None,
             authentication: None,
+            identity: None,
         };
         let mut inventory = InventorySpec::default();
         self.table(|key, value| match key {
@@ -158,6 +159,7 @@ impl<'a> Reader<'a> {
             "mac" => value.text(&mut spec.mac),
             "roles" => value.texts(&mut spec.roles),
             "authentication" => value.text(&mut spec.authentication),
+            "identity" => value.text(&mut spec.identity),
             "description" => value.text(&mut inventory.description),
             "organisation" => value.text(&mut inventory.organisation),
             "responsible" => value.text(&mut inventory.responsible),
