@@ -27,8 +27,10 @@ pub mod map {
     pub const SUBNETWORKS: &str = "SUBNETWORKS";
     /// Half-open flows: LRU hash.
     pub const FLOWS_NEW: &str = "FLOWS_NEW";
-    /// Established flows: preallocated hash.
+    /// Established flows, a [`crate::flow::table::Slot`] each; mmapable.
     pub const FLOWS: &str = "FLOWS";
+    /// Whose those slots are, a [`crate::flow::table::Bucket`] for six; mmapable.
+    pub const FLOW_BUCKETS: &str = "FLOW_BUCKETS";
     /// Datagrams that come in fragments: LRU hash, [`crate::fragment::FragmentKey`] to
     /// [`crate::fragment::Datagram`].
     pub const FRAGMENTS: &str = "FRAGMENTS";
@@ -72,8 +74,10 @@ pub struct Control {
     pub stop: Word64,
     /// A [`Publication`].
     pub publication: Word64,
+    /// What the keys of established flows are hashed with; zero until the daemon has set it.
+    pub seed: crate::flow::table::Seed,
     /// Not used yet.
-    pub reserved: [u64; 6],
+    pub reserved: u64,
 }
 
 /// How far a stop goes, of everything or of one subnetwork.

@@ -3,6 +3,7 @@
 mod exit;
 mod extended;
 mod fragments;
+mod glance;
 mod leave;
 mod note;
 mod question;
@@ -21,6 +22,7 @@ use self::exit::exit;
 use self::extended::extended;
 pub use self::extended::{Course, begin, chain, course, follow, tolerance};
 pub use self::fragments::{admit, reassemble, track};
+use self::glance::glance;
 pub use self::leave::{Leaving, Origin, leave};
 pub use self::note::{Exit, Moment, Note, Passage};
 pub(crate) use self::question::earlier;
@@ -46,6 +48,9 @@ where
     let moment = moment(tables, now)?;
     let link = parse::link(frame, tables.port())?;
     note.link(&link);
+    if let Some(passage) = glance(frame, tables, note, &link, &moment) {
+        return Ok(passage);
+    }
     note.moment = moment;
     let network = match link.ethertype {
         ethertype::ARP => return guard::arp(frame, tables, note, link.payload),
@@ -209,8 +214,9 @@ fn conversation<T: Tables + ?Sized>(
 
 /// The flow that the note's key names, and whether it is established.
 #[inline(always)]
-fn find<'t, T: Tables + ?Sized>(tables: &'t T, note: &Note) -> Option<(&'t Flow, bool)> {
-    match tables.flow(&note.key) {
+fn find<'t, T: Tables + ?Sized>(tables: &'t T, note: &mut Note) -> Option<(&'t Flow, bool)> {
+    let established = if note.is_absent() { None } else { tables.established(note) };
+    match established {
         Some(flow) => Some((flow, true)),
         None => tables.half_open(&note.key).map(|flow| (flow, false)),
     }
@@ -259,11 +265,10 @@ fn proceed<T: Tables + ?Sized>(
                 note.flow.copy(flow);
                 note.flow.set_state(state);
                 note.flow.touch(note.moment.now, tables.timeout(state.phase()));
-                if tables.insert(&note.key, &note.flow).is_err() {
+                if tables.promote(note).is_err() {
                     return refuse(DropReason::FlowTableFull);
                 }
                 tables.refund(note, flow);
-                tables.remove_half_open(&note.key);
             }
         }
         Advance::End => {
@@ -277,9 +282,9 @@ fn proceed<T: Tables + ?Sized>(
 }
 
 #[inline(always)]
-fn forget<T: Tables + ?Sized>(tables: &T, note: &Note, established: bool) {
+fn forget<T: Tables + ?Sized>(tables: &T, note: &mut Note, established: bool) {
     if established {
-        tables.remove(&note.key);
+        tables.remove(note);
     } else {
         tables.remove_half_open(&note.key);
     }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod state;
+pub mod table;
 mod window;
 
 pub use self::state::{Advance, Phase, Segment, State};
@@ -32,6 +33,47 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
+    /// As words, read natively.
+    #[inline(always)]
+    pub const fn words(&self) -> [u64; 5] {
+        let Self { low, high, low_port, high_port, protocol, reserved, pair } = *self;
+        let ([a, b], [c, d]) = (low.words(), high.words());
+        let ports = low_port as u64 | (high_port as u64) << 16;
+        let rest = (protocol as u64) | (reserved as u64) << 8 | (pair.0 as u64) << 16;
+        [a, b, c, d, ports | rest << 32]
+    }
+
+    /// One of those words, read from where it lies each time it is asked for: LLVM would rather keep
+    /// all five on BPF's stack.
+    #[inline(always)]
+    pub(crate) fn word(&self, number: usize) -> u64 {
+        // SAFETY: the key is five aligned words, without padding.
+        unsafe { (&raw const *self).cast::<u64>().add(number).read_volatile() }
+    }
+
+    /// Becomes that one, word by word: what is read soon after in words should be written in words.
+    #[inline(always)]
+    pub(crate) fn become_key(&mut self, key: &Self) {
+        let words = (&raw mut *self).cast::<u64>();
+        for (number, word) in key.words().into_iter().enumerate() {
+            // SAFETY: as in `word`.
+            unsafe { words.add(number).write_volatile(word) };
+        }
+    }
+
+    /// From [`FlowKey::words`].
+    pub const fn from_words([a, b, c, d, e]: [u64; 5]) -> Self {
+        Self {
+            low: Addr::from_words([a, b]),
+            high: Addr::from_words([c, d]),
+            low_port: (e & 0xffff) as u16,
+            high_port: (e >> 16 & 0xffff) as u16,
+            protocol: (e >> 32 & 0xff) as u8,
+            reserved: (e >> 40 & 0xff) as u8,
+            pair: Port((e >> 48) as u16),
+        }
+    }
+
     /// The key of a frame, and which end sent it.
     #[inline(always)]
     pub fn of(source: End, destination: End, protocol: u8, pair: Port) -> (Self, Sender) {
@@ -263,6 +305,18 @@ impl Flow {
             }
             Segment::Echo { .. } => Err(DropReason::NoRule),
         }
+    }
+
+    /// Lets by data or an acknowledgement that an established connection expects, and moves its windows
+    /// on: the state that it is in now. `None` leaves the flow as it is.
+    #[inline(always)]
+    pub fn carry(&self, state: State, sender: Sender, tcp: &Tcp) -> Option<State> {
+        let windows = self.windows(state, sender);
+        if !windows.hold(tcp) {
+            return None;
+        }
+        self.advance(sender, &windows, tcp);
+        Some(if state.initiator() == sender { state.undisputed() } else { state })
     }
 
     /// Writes a copy of another flow in place.

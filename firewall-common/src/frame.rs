@@ -171,6 +171,61 @@ pub mod wire {
         }
     }
     header! {
+        /// An IPv4 header without options, and what of the transport header matters first. In one load,
+        /// because every load is checked against the frame's end.
+        PlainIpv4 {
+            /// Version and header length.
+            version: u8,
+            /// Type of service.
+            service: u8,
+            /// Total length.
+            length: u16,
+            /// Identification.
+            identification: u16,
+            /// Flags and fragment offset.
+            fragment: u16,
+            /// Time to live.
+            hops: u8,
+            /// Protocol.
+            protocol: u8,
+            /// Header checksum.
+            checksum: u16,
+            /// Source address.
+            source: u32,
+            /// Destination address.
+            destination: u32,
+            /// Both transport ports.
+            ports: u32,
+            /// The length of a UDP datagram.
+            datagram: u16,
+        }
+    }
+    header! {
+        /// The same of IPv6, without extension headers.
+        PlainIpv6 {
+            /// Version and the upper half of the traffic class.
+            version: u8,
+            /// The rest of it, and the upper bits of the flow label.
+            class: u8,
+            /// The rest of the flow label.
+            label: u16,
+            /// Payload length.
+            length: u16,
+            /// Next header.
+            next: u8,
+            /// Hop limit.
+            hops: u8,
+            /// Source address.
+            source: Words,
+            /// Destination address.
+            destination: Words,
+            /// Both transport ports.
+            ports: u32,
+            /// The length of a UDP datagram.
+            datagram: u16,
+        }
+    }
+    header! {
         /// RFC 8200, 3.
         Ipv6 {
             /// Version, traffic class, flow label.

@@ -78,7 +78,7 @@ pub struct Network {
 
 /// Frames up to this length may be padded beyond their packet: 60 bytes (IEEE 802.3-2018, 4A.2.3.2.4)
 /// and a tag.
-const PADDED: u32 = 64;
+pub(crate) const PADDED: u32 = 64;
 
 /// Reads an IPv4 header (RFC 791) of a whole packet.
 #[inline(always)]

@@ -2,6 +2,7 @@
 
 use crate::abi::{Attachment, NodeState, PortState, Publication, Stop, SubnetworkState};
 use crate::decide::{self, Course, Note, Question};
+use crate::flow::table::Look;
 use crate::flow::{Flow, FlowKey, Phase, Sender};
 use crate::fragment::{Datagram, FragmentKey};
 use crate::identity::{self, Direction, Role};
@@ -70,14 +71,25 @@ pub trait Tables {
     fn subnetwork(&self, subnetwork: SubnetworkSlot) -> Option<&SubnetworkState>;
     /// An established flow.
     fn flow(&self, key: &FlowKey) -> Option<&Flow>;
+    /// The same, for who is in a hurry.
+    #[inline(always)]
+    fn look(&self, key: &FlowKey) -> Look<'_> {
+        self.flow(key).map_or(Look::Absent, Look::Found)
+    }
+    /// The established flow of the note's key. The kernel calls a function for it that the verifier
+    /// walks once.
+    #[inline(always)]
+    fn established(&self, note: &mut Note) -> Option<&Flow> {
+        self.flow(&note.key)
+    }
     /// A half-open flow.
     fn half_open(&self, key: &FlowKey) -> Option<&Flow>;
-    /// Enters an established flow.
-    fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full>;
+    /// Enters the note's flow as an established one, in place of the half-open one of that key.
+    fn promote(&self, note: &mut Note) -> Result<(), Full>;
     /// Enters a half-open flow; an older one may give way.
     fn insert_half_open(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full>;
-    /// Forgets an established flow.
-    fn remove(&self, key: &FlowKey);
+    /// Forgets the established flow of the note's key.
+    fn remove(&self, note: &mut Note);
     /// Forgets a half-open flow.
     fn remove_half_open(&self, key: &FlowKey);
     /// A datagram that comes in fragments.

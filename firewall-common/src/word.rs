@@ -74,6 +74,28 @@ word! {
 }
 
 impl Word64 {
+    /// Adds to the value, at once for all CPUs; what was stored before is seen by whoever sees it.
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn add(&self, value: u64) {
+        self.0.fetch_add(value, SeqCst);
+    }
+
+    /// Adds to the value, at once for all CPUs; what was stored before is seen by whoever sees it, for
+    /// which the kernel has the form that fetches (since 5.12).
+    #[cfg(target_arch = "bpf")]
+    #[inline(always)]
+    pub fn add(&self, value: u64) {
+        // SAFETY: the cell is valid and aligned.
+        unsafe {
+            core::arch::asm!(
+                "{0} = atomic_fetch_add((u64 *)({1} + 0), {0})",
+                inlateout(reg) value => _,
+                in(reg) self.0.get(),
+                options(nostack)
+            );
+        }
+    }
+
     /// Sets the value if it is still `current`, at once for all CPUs; what it was.
     #[cfg(not(target_arch = "bpf"))]
     pub fn exchange(&self, current: u64, value: u64) -> u64 {

@@ -1,6 +1,5 @@
 //! A policy on its way in: from the directory to an image, nothing touched yet.
 
-use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::Instant;
 
@@ -12,6 +11,7 @@ use firewall_policy::{
 };
 
 use crate::config::{Gateway, Mode};
+use crate::dataplane::maps::secret;
 use crate::dataplane::slots::Slots;
 
 /// A policy that is valid and fits.
@@ -84,10 +84,10 @@ pub fn read(
         Ok(resolved) => resolved,
         Err(diagnostics) => return Err(CandidateError::Invalid { diagnostics, sources }),
     };
-    let mut compiled = compile(&policy, slots, seed(), capacity);
+    let mut compiled = compile(&policy, slots, secret(), capacity);
     if let (Err(CompileError::Slots { .. }), Some(live)) = (&compiled, live) {
         slots.reclaim(&[live], stopped);
-        compiled = compile(&policy, slots, seed(), capacity);
+        compiled = compile(&policy, slots, secret(), capacity);
     }
     steps.compile_ms = watch.lap();
     match compiled {
@@ -129,12 +129,6 @@ pub fn ports(gateway: &Gateway) -> Ports {
         }
         Mode::Router => Ports::routed(names.map(|(_, port)| port.name.clone())),
     }
-}
-
-/// 64 bits that nobody outside can know: the keys of the hash tables' own hasher come from the
-/// kernel's random numbers.
-fn seed() -> u64 {
-    RandomState::new().hash_one(std::process::id())
 }
 
 /// Findings, for the control API.

@@ -20,6 +20,9 @@ static ROUTES: Global<u32> = Global::new(0);
 /// Lines of one half of the image.
 #[unsafe(no_mangle)]
 static LINES: Global<u32> = Global::new(0);
+/// Buckets of established flows.
+#[unsafe(no_mangle)]
+static BUCKETS: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static TIMEOUT_HALF_OPEN: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
@@ -68,6 +71,12 @@ pub(crate) fn looks_up_routes() -> bool {
 #[inline(always)]
 pub(crate) fn lines() -> u32 {
     LINES.load()
+}
+
+/// Buckets of established flows.
+#[inline(always)]
+pub(crate) fn buckets() -> u32 {
+    BUCKETS.load()
 }
 
 /// How long a flow may be silent, in ticks.

@@ -5,16 +5,17 @@ use core::ptr;
 use firewall_common::decide::{self, Question};
 use firewall_common::flow::Flow;
 use firewall_common::identity::{self, Direction, Role};
+use firewall_common::tables::Full;
 use firewall_common::{DropReason, Note};
 
-use crate::maps::Kernel;
+use crate::maps::{self, Kernel};
 
 #[inline(always)]
 pub(crate) fn answered(answer: u64, note: &Note) -> Result<(), DropReason> {
     if answer == YES { Ok(()) } else { Err(note.refusal) }
 }
 
-const YES: u64 = 0;
+pub(crate) const YES: u64 = 0;
 const NO: u64 = u64::MAX;
 
 /// A global BPF function: the verifier walks it once, with nothing known but the types of its
@@ -62,6 +63,33 @@ pub(crate) fn answer(
             NO
         }
     }
+}
+
+/// [`maps::locate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn cordon_locate(note: *mut Note) -> u64 {
+    answer(note, |note| Ok(maps::locate(note)))
+}
+
+/// Enters the note's flow among the established ones; anything but [`YES`] says that there is no room.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn cordon_insert(note: *mut Note) -> u64 {
+    answer(note, |note| match maps::insert(note) {
+        Ok(()) => Ok(YES),
+        Err(Full) => Err(DropReason::FlowTableFull),
+    })
+}
+
+/// Forgets the established flow of the note's key.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn cordon_remove(note: *mut Note) -> u64 {
+    answer(note, |note| {
+        maps::remove(note);
+        Ok(YES)
+    })
 }
 
 // Three functions for one question each: the stack of one is that of its widest branch.

@@ -162,7 +162,7 @@ pub(crate) extern "C" fn cordon_follow(
     };
     let (course, established) = (Course::decode(number & 0xff), number >> 8 != 0);
     called(note, |note| {
-        decide::follow(&Kernel::new(context), note, course, flow, established).map(|()| 0)
+        decide::follow(&Kernel::nested(context), note, course, flow, established).map(|()| 0)
     })
 }
 

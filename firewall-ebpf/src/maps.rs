@@ -12,6 +12,7 @@ use firewall_common::abi::{
     SubnetworkState,
 };
 use firewall_common::decide::{Course, Origin, Question};
+use firewall_common::flow::table::{self, Bucket, Established, Look, Seed, Slot};
 use firewall_common::flow::{Flow, FlowKey, Phase, Sender};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::identity::{Direction, Role};
@@ -33,7 +34,9 @@ static SUBNETWORKS: Array<SubnetworkState> = Array::with_max_entries(256, BPF_F_
 #[map]
 static NAMES: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
-static FLOWS: HashMap<FlowKey, Flow> = HashMap::with_max_entries(1, 0);
+static FLOWS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static FLOW_BUCKETS: Array<Bucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static FLOWS_NEW: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
 #[map]
@@ -148,25 +151,82 @@ pub(crate) fn ports_jumbo() -> &'static DevMap {
     &PORTS_JUMBO
 }
 
+/// The established flows.
+struct Flows;
+
+impl Established for Flows {
+    #[inline(always)]
+    fn count(&self) -> u32 {
+        constants::buckets()
+    }
+
+    #[inline(always)]
+    fn bucket(&self, index: u32) -> Option<&Bucket> {
+        FLOW_BUCKETS.get(index)
+    }
+
+    #[inline(always)]
+    fn slot(&self, index: u32) -> Option<&Slot> {
+        FLOWS.get(index)
+    }
+
+    #[inline(always)]
+    fn seed(&self) -> Option<&Seed> {
+        CONTROL.get(0).map(|control| &control.seed)
+    }
+}
+
+/// Where the established flow of the note's key is; a slot that does not exist if it is nowhere.
+#[inline(always)]
+pub(crate) fn locate(note: &Note) -> u64 {
+    table::locate(&Flows, &note.key).unwrap_or(u32::MAX) as u64
+}
+
+/// Enters the note's flow among the established ones.
+#[inline(always)]
+pub(crate) fn insert(note: &Note) -> Result<(), Full> {
+    table::insert(&Flows, &note.key, &note.flow)
+}
+
+/// Forgets the one of the note's key.
+#[inline(always)]
+pub(crate) fn remove(note: &Note) {
+    table::remove(&Flows, &note.key);
+}
+
 /// The kernel's tables, as one port's program sees them.
 pub(crate) struct Kernel {
     port: Port,
     way: Way,
     /// For route lookups; null where none is made.
     context: *mut xdp_md,
+    /// Within a function of the kernel's, from which changes of the table of established flows are left
+    /// to the caller: on BPF's stack there is no room for a third frame.
+    nested: bool,
 }
+
+/// What is pending in a note.
+const NOTHING: u64 = 0;
+const PROMOTION: u64 = 1;
+const REMOVAL: u64 = 2;
 
 impl Kernel {
     /// What frames that come in on the program's port see.
     #[inline(always)]
     pub(crate) fn new(context: *mut xdp_md) -> Self {
-        Self { port: constants::port(), way: constants::way(), context }
+        Self { port: constants::port(), way: constants::way(), context, nested: false }
+    }
+
+    /// The same, within a function of the kernel's.
+    #[inline(always)]
+    pub(crate) fn nested(context: *mut xdp_md) -> Self {
+        Self { nested: true, ..Self::new(context) }
     }
 
     /// What frames of the gateway's own kernel see.
     #[inline(always)]
     pub(crate) fn of_gateway() -> Self {
-        Self { port: Port::GATEWAY, way: constants::way(), context: ptr::null_mut() }
+        Self { port: Port::GATEWAY, way: constants::way(), context: ptr::null_mut(), nested: false }
     }
 }
 
@@ -258,21 +318,39 @@ impl Tables for Kernel {
 
     #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<&Flow> {
-        // SAFETY: a flow is made of atomics only; one that is removed while we hold it stays in
-        // memory until the program ends, and at worst becomes another flow's, whose next frame
-        // finds a signature or generation that is not its own and asks everything again.
-        unsafe { FLOWS.get(key) }
+        FLOWS.get(table::locate(&Flows, key)?).map(Slot::flow)
+    }
+
+    #[inline(always)]
+    fn look(&self, key: &FlowKey) -> Look<'_> {
+        table::look(&Flows, key)
+    }
+
+    #[inline(always)]
+    fn established(&self, note: &mut Note) -> Option<&Flow> {
+        let slot = (consult::cordon_locate(note) & 0xffff_ffff) as u32;
+        FLOWS.get(slot).map(Slot::flow)
     }
 
     #[inline(always)]
     fn half_open(&self, key: &FlowKey) -> Option<&Flow> {
-        // SAFETY: as in `flow`.
+        // SAFETY: a flow is made of atomics only; one that is removed while we hold it stays in
+        // memory until the program ends, and at worst becomes another flow's, whose next frame
+        // finds a signature or generation that is not its own and asks everything again.
         unsafe { FLOWS_NEW.get(key) }
     }
 
     #[inline(always)]
-    fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
-        FLOWS.insert(key, flow, 0).map_err(|_| Full)
+    fn promote(&self, note: &mut Note) -> Result<(), Full> {
+        if self.nested {
+            note.pending.store(PROMOTION);
+            return Ok(());
+        }
+        if consult::cordon_insert(note) != consult::YES {
+            return Err(Full);
+        }
+        self.remove_half_open(&note.key);
+        Ok(())
     }
 
     #[inline(always)]
@@ -281,9 +359,13 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
-    fn remove(&self, key: &FlowKey) {
-        // Absent already: another CPU was faster.
-        let _ = FLOWS.remove(key);
+    fn remove(&self, note: &mut Note) {
+        if self.nested {
+            note.pending.store(REMOVAL);
+        } else {
+            // What it answers is always the same.
+            let _ = consult::cordon_remove(note);
+        }
     }
 
     #[inline(always)]
@@ -294,7 +376,7 @@ impl Tables for Kernel {
 
     #[inline(always)]
     fn datagram(&self, key: &FragmentKey) -> Option<&Datagram> {
-        // SAFETY: as in `flow`; its key's cookie tells it from another's.
+        // SAFETY: as in `half_open`; its key's cookie tells it from another's.
         unsafe { FRAGMENTS.get(key) }
     }
 
@@ -340,7 +422,16 @@ impl Tables for Kernel {
         established: bool,
     ) -> Result<(), DropReason> {
         let number = course.encode() | (established as u64) << 8;
-        consult::answered(extended::cordon_follow(self.context, note, flow, number), note)
+        note.pending.store(NOTHING);
+        consult::answered(extended::cordon_follow(self.context, note, flow, number), note)?;
+        match note.pending.load() {
+            PROMOTION => self.promote(note).map_err(|Full| DropReason::FlowTableFull),
+            REMOVAL => {
+                self.remove(note);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     #[inline(always)]

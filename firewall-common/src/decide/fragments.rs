@@ -193,7 +193,7 @@ fn fits<T: Tables + ?Sized>(tables: &T, note: &Note, port: Port) -> bool {
 #[inline(always)]
 fn complete<T: Tables + ?Sized>(
     tables: &T,
-    note: &Note,
+    note: &mut Note,
     datagram: &Datagram,
     sender: Sender,
     end: u32,

@@ -125,7 +125,7 @@ impl Tables for Ask<'_> {
         None
     }
 
-    fn insert(&self, _key: &FlowKey, _flow: &Flow) -> Result<(), Full> {
+    fn promote(&self, _note: &mut Note) -> Result<(), Full> {
         Err(Full)
     }
 
@@ -133,7 +133,7 @@ impl Tables for Ask<'_> {
         Err(Full)
     }
 
-    fn remove(&self, _key: &FlowKey) {}
+    fn remove(&self, _note: &mut Note) {}
 
     fn remove_half_open(&self, _key: &FlowKey) {}
 

@@ -9,6 +9,7 @@ use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use firewall_common::Port;
 use firewall_common::abi::Timeouts;
+use firewall_common::flow::table::buckets_for;
 use firewall_common::quota::Limits;
 use firewall_common::tables::Way;
 
@@ -145,7 +146,7 @@ fn refused(error: EbpfError) -> LoadError {
 }
 
 fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u32)> {
-    let mut globals = vec![("LINES", sizes.lines)];
+    let mut globals = vec![("LINES", sizes.lines), ("BUCKETS", buckets_for(sizes.flows))];
     if let Some(constants) = constants {
         let Constants { port, way, jumbo: _, routes, timeouts, limits, events_per_tick } =
             constants;

@@ -1,5 +1,6 @@
 //! The kernel's maps, as the daemon sees them.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
@@ -7,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use firewall_common::abi::{self, Attachment, Control, NodeState, PortState, SubnetworkState, map};
+use firewall_common::flow::table::{self, Bucket, Established, Seed, Slot};
 use firewall_common::{Addr, flow, fragment, image};
 
 use super::sys::{self, AtomicLine, Mapping};
@@ -49,7 +51,7 @@ impl Sizes {
     }
 
     /// Every map of the object.
-    pub fn shapes(&self) -> [Shape; 20] {
+    pub fn shapes(&self) -> [Shape; 21] {
         let shape = |name, key_size, value_size, max_entries| Shape {
             name,
             key_size,
@@ -59,13 +61,15 @@ impl Sizes {
         let key = size::<flow::FlowKey>();
         let flow = size::<flow::Flow>();
         let count = size::<abi::Count>();
+        let buckets = table::buckets_for(self.flows);
         [
             shape(map::CONTROL, 4, size::<Control>(), 1),
             shape(map::IMAGE, 4, size::<image::Line>(), 2 * self.lines),
             shape(map::NODES, 4, size::<NodeState>(), self.nodes + 1),
             shape(map::SUBNETWORKS, 4, size::<SubnetworkState>(), image::SUBNETWORKS),
             shape(map::NAMES, 4, 8, image::SUBNETWORKS + self.nodes + 1 + self.rules + 1),
-            shape(map::FLOWS, key, flow, self.flows),
+            shape(map::FLOWS, 4, size::<Slot>(), table::WAYS * buckets),
+            shape(map::FLOW_BUCKETS, 4, size::<Bucket>(), buckets),
             shape(map::FLOWS_NEW, key, flow, self.flows_new),
             shape(
                 map::FRAGMENTS,
@@ -133,7 +137,9 @@ pub struct Maps {
     /// Owners of the slots.
     pub(super) names: Mapping<AtomicU64>,
     /// Established flows.
-    pub(super) flows: OwnedFd,
+    pub(super) flows: Mapping<Slot>,
+    /// Whose those slots are.
+    pub(super) flow_buckets: Mapping<Bucket>,
     /// Half-open flows.
     pub(super) flows_new: OwnedFd,
     /// Datagrams that come in fragments.
@@ -169,14 +175,17 @@ impl Maps {
         fault::at(Step::OpenMaps)
             .map_err(|source| MapsError::Open { name: map::CONTROL, source })?;
         let cpus = possible_cpus().map_err(|source| MapsError::Cpus { source })?;
+        let control: Mapping<Control> = mapping(directory, map::CONTROL)?;
+        keep_secret(&control[0].seed);
         Ok(Self {
-            control: mapping(directory, map::CONTROL)?,
+            control,
             image: mapping(directory, map::IMAGE)?,
             lines: sizes.lines as usize,
             nodes: mapping(directory, map::NODES)?,
             subnetworks: mapping(directory, map::SUBNETWORKS)?,
             names: mapping(directory, map::NAMES)?,
-            flows: open(directory, map::FLOWS)?,
+            flows: mapping(directory, map::FLOWS)?,
+            flow_buckets: mapping(directory, map::FLOW_BUCKETS)?,
             flows_new: open(directory, map::FLOWS_NEW)?,
             fragments: open(directory, map::FRAGMENTS)?,
             counters: open(directory, map::COUNTERS)?,
@@ -197,6 +206,37 @@ impl Maps {
     pub(super) fn control(&self) -> &Control {
         &self.control[0]
     }
+}
+
+impl Established for Maps {
+    fn count(&self) -> u32 {
+        table::buckets_for(self.sizes.flows)
+    }
+
+    fn bucket(&self, index: u32) -> Option<&Bucket> {
+        self.flow_buckets.get(index as usize)
+    }
+
+    fn slot(&self, index: u32) -> Option<&Slot> {
+        self.flows.get(index as usize)
+    }
+
+    fn seed(&self) -> Option<&Seed> {
+        Some(&self.control().seed)
+    }
+}
+
+/// Fills the seed of fresh maps; that of others stays, as flows have been entered with it.
+fn keep_secret(seed: &Seed) {
+    for word in seed.iter().filter(|word| word.load() == 0) {
+        word.store(secret());
+    }
+}
+
+/// 64 bits that nobody outside can know: the keys of the hash tables' own hasher come from the
+/// kernel's random numbers.
+pub fn secret() -> u64 {
+    RandomState::new().hash_one(std::process::id())
 }
 
 /// The few maps that a stop needs, opened without knowing the sizes of the others.

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use firewall_common::abi::{self, Count, EventState, NodeState, Stop};
+use firewall_common::flow::table;
 use firewall_common::flow::{Flow, FlowKey};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::{NodeSlot, Port, RuleSlot, SubnetworkSlot, Verdict};
@@ -119,14 +120,16 @@ pub enum Table {
     Established,
 }
 
-/// Walks a flow table in batches. A table that changes meanwhile may show a flow twice or not.
-pub fn flows(maps: &Maps, table: Table, visit: impl FnMut(&FlowKey, &Flow)) -> io::Result<()> {
-    let room = match table {
-        Table::HalfOpen => maps.sizes.flows_new,
-        Table::Established => maps.sizes.flows,
-    };
-    // SAFETY: keys and values are those of the flow tables.
-    unsafe { entries(fd(maps, table), room, visit) }
+/// Walks a flow table. One that changes meanwhile may show a flow twice or not.
+pub fn flows(maps: &Maps, which: Table, mut visit: impl FnMut(&FlowKey, &Flow)) -> io::Result<()> {
+    match which {
+        // SAFETY: keys and values are those of the table.
+        Table::HalfOpen => unsafe { entries(maps.flows_new.as_fd(), maps.sizes.flows_new, visit) },
+        Table::Established => {
+            table::flows(maps).for_each(|(key, flow)| visit(&key, flow));
+            Ok(())
+        }
+    }
 }
 
 /// The same for the datagrams that come in fragments.
@@ -165,12 +168,5 @@ unsafe fn entries<K: Clone + Default, V: Default>(
             Some(next) => cursor = next,
             None => return Ok(()),
         }
-    }
-}
-
-fn fd(maps: &Maps, table: Table) -> BorrowedFd<'_> {
-    match table {
-        Table::HalfOpen => maps.flows_new.as_fd(),
-        Table::Established => maps.flows.as_fd(),
     }
 }

@@ -15,9 +15,7 @@ use std::path::Path;
 
 use nix::libc;
 
-pub use self::element::{
-    Cursor, map_delete, map_insert, map_lookup, map_lookup_batch, map_take, map_update,
-};
+pub use self::element::{Cursor, map_delete, map_lookup, map_lookup_batch, map_update};
 pub use self::link::{XdpFlags, link_create, link_create_egress, link_detach, link_update};
 pub use self::mapping::{AtomicLine, Mapping, Shared};
 

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use firewall_common::Port;
 use firewall_common::abi::{Attachment, Publication, Stop};
+use firewall_common::flow::table::{self, Established as _};
 use firewall_common::flow::{Flow, FlowKey};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::quota::{Limits, Quota};
@@ -256,13 +257,12 @@ impl Trial {
 
     /// Forgets every flow, who has opened how many, and every datagram that has begun.
     pub fn forget_flows(&self) -> io::Result<()> {
-        for (key, _) in self.flows(Table::HalfOpen)? {
-            // SAFETY: the key is the flow tables'.
+        for (key, _) in self.half_open()? {
+            // SAFETY: the key is the table's.
             unsafe { sys::map_delete(self.maps.flows_new.as_fd(), &key) }?;
         }
-        for (key, _) in self.flows(Table::Established)? {
-            // SAFETY: the key is the flow tables'.
-            unsafe { sys::map_delete(self.maps.flows.as_fd(), &key) }?;
+        for bucket in 0..self.maps.count() {
+            table::sweep(&*self.maps, bucket, |_| true);
         }
         for (key, _) in self.datagrams()? {
             // SAFETY: the key is the table's.
@@ -279,15 +279,12 @@ impl Trial {
 
     /// As if so many ticks had passed: every flow and every lease ends that much sooner.
     pub fn age(&self, ticks: u32) -> io::Result<()> {
-        for (table, map) in
-            [(Table::HalfOpen, &self.maps.flows_new), (Table::Established, &self.maps.flows)]
-        {
-            for (key, flow) in self.flows(table)? {
-                flow.age(ticks);
-                // SAFETY: key and value are the flow tables'.
-                unsafe { sys::map_update(map.as_fd(), &key, &flow) }?;
-            }
+        for (key, flow) in self.half_open()? {
+            flow.age(ticks);
+            // SAFETY: key and value are the table's.
+            unsafe { sys::map_update(self.maps.flows_new.as_fd(), &key, &flow) }?;
         }
+        read::flows(&self.maps, Table::Established, |_, flow| flow.age(ticks))?;
         for (key, datagram) in self.datagrams()? {
             datagram.age(ticks);
             // SAFETY: key and value are the table's.
@@ -300,9 +297,9 @@ impl Trial {
         Ok(())
     }
 
-    fn flows(&self, table: Table) -> io::Result<Vec<(FlowKey, Flow)>> {
+    fn half_open(&self) -> io::Result<Vec<(FlowKey, Flow)>> {
         let mut flows = Vec::new();
-        read::flows(&self.maps, table, |key, flow| {
+        read::flows(&self.maps, Table::HalfOpen, |key, flow| {
             let copy = Flow::default();
             copy.copy(flow);
             flows.push((*key, copy));
@@ -318,11 +315,6 @@ impl Trial {
             datagrams.push((*key, copy));
         })?;
         Ok(datagrams)
-    }
-
-    /// The table of established flows.
-    pub fn flow_table(&self) -> BorrowedFd<'_> {
-        self.maps.flows.as_fd()
     }
 
     /// Takes away the way out of a port.

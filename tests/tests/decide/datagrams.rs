@@ -97,7 +97,14 @@ fn an_echo_has_a_direction_of_its_own() {
 
 #[test]
 fn a_full_table_refuses_the_new_and_keeps_the_old() {
-    let world = World::under(POLICY, &Sizes { flows: 1, ..Sizes::default() });
+    // As many as a bucket of the kernel's table has slots: there it takes no more than that.
+    let world = World::under(POLICY, &Sizes { flows: 6, ..Sizes::default() });
+    for number in 10..15 {
+        world.sequence([
+            ("opened out 0", inside(ct() / ipv4(CT4, PACS4) / echo_request(number, 1))),
+            ("established out 120", outside(hospital() / ipv4(PACS4, CT4) / echo_reply(number, 1))),
+        ]);
+    }
     world.sequence([
         ("opened out 0", asks()),
         ("established out 120", answers()),
@@ -106,7 +113,7 @@ fn a_full_table_refuses_the_new_and_keeps_the_old() {
         ("established out 0", asks()),
         ("established out 120", answers()),
     ]);
-    assert_eq!(world.memory.flow_counts(), (1, 1));
+    assert_eq!(world.memory.flow_counts(), (1, 6));
     world.wait(180);
     // What has expired is forgotten on its next frame, which makes room.
     world.sequence([

@@ -20,7 +20,7 @@ use crate::router;
 use crate::talk::{Sent, Talk};
 
 /// So few that the table of established flows fills up now and then.
-const FLOWS: u32 = 4;
+const FLOWS: u32 = 6;
 /// So few frames that the half-open table evicts nothing: which flow an LRU of the kernel's gives
 /// up depends on the CPUs.
 pub(crate) const SESSION: usize = 400;

@@ -309,16 +309,18 @@ impl Tables for Behind<'_> {
         self.memory.half_open.find(key)
     }
 
-    fn insert(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
-        self.memory.established.insert(key, flow)
+    fn promote(&self, note: &mut Note) -> Result<(), Full> {
+        self.memory.established.insert(&note.key, &note.flow)?;
+        self.memory.half_open.remove(&note.key);
+        Ok(())
     }
 
     fn insert_half_open(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
         self.memory.half_open.insert(key, flow)
     }
 
-    fn remove(&self, key: &FlowKey) {
-        self.memory.established.remove(key);
+    fn remove(&self, note: &mut Note) {
+        self.memory.established.remove(&note.key);
     }
 
     fn remove_half_open(&self, key: &FlowKey) {

@@ -10,7 +10,6 @@ use super::{bpf, number};
 const MAP_LOOKUP: u32 = 1;
 const MAP_UPDATE: u32 = 2;
 const MAP_DELETE: u32 = 3;
-const MAP_LOOKUP_AND_DELETE: u32 = 21;
 const MAP_LOOKUP_BATCH: u32 = 24;
 
 fn address<T: ?Sized>(value: &T) -> u64 {
@@ -42,37 +41,6 @@ pub unsafe fn map_update<K, V: ?Sized>(map: BorrowedFd<'_>, key: &K, value: &V) 
     let mut attributes = ElementAttributes::new(map, key, Some(value));
     // SAFETY: BPF_MAP_UPDATE_ELEM; sizes by the caller's promise.
     unsafe { bpf(MAP_UPDATE, &mut attributes) }.map(drop)
-}
-
-/// Sets an element that is not there yet; `false` if it is.
-///
-/// # Safety
-/// `K` and `V` are as large as the map's key and value.
-pub unsafe fn map_insert<K, V>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<bool> {
-    const NOEXIST: u64 = 1;
-    let mut attributes = ElementAttributes::new(map, key, Some(value));
-    attributes.flags = NOEXIST;
-    // SAFETY: BPF_MAP_UPDATE_ELEM; sizes by the caller's promise.
-    match unsafe { bpf(MAP_UPDATE, &mut attributes) } {
-        Ok(_) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Forgets an element and reads what it was, at once (hashes since Linux 5.14); `false` if there was
-/// none.
-///
-/// # Safety
-/// As for [`map_lookup`].
-pub unsafe fn map_take<K, V>(map: BorrowedFd<'_>, key: &K, value: &mut [V]) -> io::Result<bool> {
-    let mut attributes = ElementAttributes::new(map, key, Some(&*value));
-    // SAFETY: BPF_MAP_LOOKUP_AND_DELETE_ELEM; sizes by the caller's promise.
-    match unsafe { bpf(MAP_LOOKUP_AND_DELETE, &mut attributes) } {
-        Ok(_) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// Reads an element into `value`, which for per-CPU maps holds one value a possible CPU.

@@ -31,6 +31,10 @@ pub unsafe trait Shared {}
 // SAFETY: atomics.
 unsafe impl Shared for firewall_common::abi::Control {}
 // SAFETY: atomics.
+unsafe impl Shared for firewall_common::flow::table::Slot {}
+// SAFETY: an atomic.
+unsafe impl Shared for firewall_common::flow::table::Bucket {}
+// SAFETY: atomics.
 unsafe impl Shared for firewall_common::abi::NodeState {}
 // SAFETY: atomics.
 unsafe impl Shared for firewall_common::abi::PortState {}

@@ -178,28 +178,12 @@ fn memory(cordon: &Cordon, report: &mut Report) {
         let bytes = bytes as f64;
         bytes / f64::from(count)
     };
-    let flows = sys::map_info(cordon.map(map::FLOWS).as_fd()).unwrap();
     let nodes = sys::map_info(cordon.map(map::NODES).as_fd()).unwrap().max_entries - 1;
-    let flow = weigh(&[map::FLOWS], flows.max_entries);
-    let computed = 48
-        + flows.key_size.next_multiple_of(8)
-        + flows.value_size.next_multiple_of(8)
-        + 16 * (flows.max_entries.next_power_of_two() / flows.max_entries);
-    report.row(Row {
-        what: format!(
-            "memory of a flow: key, value, bucket, element ({} entries)",
-            flows.max_entries
-        ),
-        ours: format!("{computed} B ({flow:.2} B charged, the map's fixed part included)"),
-        target: Target::at_most(176.0, "B", computed.into()),
-        ..Row::default()
-    });
     report.row(Row {
         what: format!("memory of a node and a rule, both image halves ({nodes} each)"),
         ours: format!("{:.0} B", weigh(&[map::IMAGE, map::NODES, map::NAMES], nodes)),
         ..Row::default()
     });
-    report.samples("memory", json!({ "flow_bytes": flow, "flow_bytes_computed": computed }));
 }
 
 /// Bytes that the kernel charges for a map (`memlock` in fdinfo; includes the map's fixed part).

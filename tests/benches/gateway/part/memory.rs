@@ -21,7 +21,7 @@ pub(crate) fn measure(_effort: Effort, report: &mut Report) {
     let flows = weigh(Room { flows: 2 * ROOM.flows, ..ROOM });
     let nodes = weigh(Room { nodes: 2 * ROOM.nodes, ..ROOM });
     let rules = weigh(Room { rules: 2 * ROOM.rules, ..ROOM });
-    let established = |name: &str| name == map::FLOWS;
+    let established = |name: &str| [map::FLOWS, map::FLOW_BUCKETS].contains(&name);
     row(
         report,
         "an established flow",
