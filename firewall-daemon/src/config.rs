@@ -3,6 +3,7 @@
 //! What is missing has the default of the packaged `cordon.toml`; what is unknown or makes no sense
 //! is an error with a line.
 
+mod authentication;
 mod problem;
 mod raw;
 
@@ -16,6 +17,7 @@ use firewall_common::Port as PortIndex;
 use firewall_common::tables::Way;
 use serde::Deserialize;
 
+pub use self::authentication::{Authentication, Hostapd, Mtls, Radius, RadiusClient};
 pub use self::problem::Problem;
 
 /// Where the daemon and `cordon stop-all --direct` look unless told otherwise.
@@ -40,6 +42,8 @@ pub struct Config {
     pub limits: Limits,
     /// How the gateway stands inline.
     pub gateway: Gateway,
+    /// How nodes' proofs are taken.
+    pub authentication: Authentication,
 }
 
 /// `[state]`

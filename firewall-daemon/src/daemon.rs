@@ -5,6 +5,7 @@
 
 mod guard;
 mod health;
+pub mod leases;
 mod operator;
 pub mod routes;
 mod sweep;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use self::health::Findings;
+use self::leases::Keeper;
 use crate::candidate::{self, Candidate, CandidateError, Stopwatch};
 use crate::config::Config;
 use crate::control::Failure;
@@ -51,6 +53,7 @@ pub struct Daemon {
     plane: Mutex<Plane>,
     active: RwLock<Arc<Active>>,
     events: Arc<EventLog>,
+    keeper: Mutex<Keeper>,
     findings: Mutex<Findings>,
     looked: watch::Sender<bool>,
     started: (Timestamp, Instant),
@@ -99,6 +102,7 @@ impl Daemon {
             plane: Mutex::new(Plane { data, trial: None }),
             active: RwLock::new(Arc::new(active)),
             events: Arc::default(),
+            keeper: Mutex::new(Keeper::new(&config)),
             findings: Mutex::default(),
             looked: watch::Sender::new(false),
             started: (Timestamp::now(), Instant::now()),
@@ -153,6 +157,7 @@ impl Daemon {
         steps.flows_ms = watch.lap();
         let Image { lines, names, .. } = image;
         let generation = plane.data.activate(lines, &names, &self.stopper)?;
+        self.adopt(&policy, &names);
         let took = begun.elapsed();
         steps.activate_ms = watch.lap();
         let change = Change::between(before.policy.as_ref(), &policy);

@@ -12,6 +12,7 @@ pub mod guard;
 pub mod hold;
 pub mod interface;
 pub mod latch;
+pub mod lease;
 pub mod load;
 pub mod maps;
 pub mod neighbourhood;

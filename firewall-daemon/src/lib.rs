@@ -3,6 +3,7 @@
 //! Arrows point down: `main > daemon > {control, events, metrics, report, candidate} > dataplane`.
 //! Only [`dataplane`] knows the kernel, only [`daemon`] holds it mutably.
 
+pub mod auth;
 pub mod candidate;
 pub mod config;
 pub mod control;

@@ -10,7 +10,7 @@ use firewall_control::EventKind;
 use firewall_daemon::config::{self, Config};
 use firewall_daemon::control::{self, Listener};
 use firewall_daemon::daemon::routes::Surroundings;
-use firewall_daemon::daemon::{Daemon, ReloadError};
+use firewall_daemon::daemon::{Daemon, ReloadError, leases};
 use firewall_daemon::dataplane;
 use firewall_daemon::dataplane::watch::{self, Watch};
 use firewall_daemon::metrics::{self, Snapshot};
@@ -194,12 +194,18 @@ async fn serve(config: Config) -> Result<(), Ending> {
     tokio::spawn(control::serve(listener, Arc::clone(&daemon)));
     tokio::spawn(Arc::clone(&daemon).record_events(ring));
     tokio::spawn(Arc::clone(&daemon).guard(watch));
+    let (claims, claimed) = tokio::sync::mpsc::channel(leases::CLAIMS);
+    tokio::spawn(Arc::clone(&daemon).keep_leases(claimed));
+    daemon.follow_hostapd(&claims);
+    let kept = Arc::clone(&daemon);
     tokio::spawn(Arc::clone(&daemon).follow_routes(surroundings));
     let scraped = Arc::clone(&daemon);
     tokio::spawn(metrics::serve(page, move || snapshot(Arc::clone(&scraped))));
     tokio::spawn(announce(daemon));
     until_told().await.map_err(|error| failed(&error, None))?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    drop(claims);
+    tokio::task::block_in_place(|| kept.tell_disk(std::time::Duration::ZERO));
     tracing::info!("ending; enforcement stays in place");
     Ok(())
 }

@@ -125,6 +125,9 @@ pub fn nodes(
             state,
             lease_seconds: Some(seconds)
                 .filter(|_| node.authentication.needs_lease() && lease != 0),
+            lease_source: None,
+            identity: None,
+            in_grace: false,
             flows: node.addresses.iter().filter_map(|address| by_address.get(address)).sum(),
         }
     });

@@ -7,6 +7,7 @@ mod explain;
 mod flows;
 mod isolate;
 mod nodes;
+mod pki;
 mod reload;
 mod resume;
 mod status;
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Nodes(nodes::Arguments),
     Events(events::Arguments),
     Explain(explain::Arguments),
+    Pki(pki::Arguments),
 }
 
 impl Command {
@@ -72,6 +74,7 @@ impl Command {
             Self::Nodes(arguments) => nodes::run(arguments, context).await,
             Self::Events(arguments) => events::run(&arguments, context).await,
             Self::Explain(arguments) => explain::run(&arguments, context),
+            Self::Pki(arguments) => pki::run(arguments, context),
         }
     }
 }

@@ -206,3 +206,31 @@ fn a_reader_who_has_enough_is_no_error() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stderr), "");
 }
+
+#[test]
+fn an_authority_is_made_once_and_its_certificates_are_listed_and_revoked() {
+    let directory = tempfile::tempdir().unwrap();
+    let pki = directory.path().join("pki");
+    let run = |arguments: &[&str]| {
+        let mut command = command(Path::new("/nowhere"));
+        command.arg("pki").arg("--directory").arg(&pki).args(arguments).output().unwrap()
+    };
+    for (code, arguments) in [
+        (1, &["issue", "ws-1"][..]),
+        (2, &["init", "--days", "0"]),
+        (0, &["init"]),
+        (1, &["init"]),
+        (0, &["issue", "ws-1", "--identity", "ws-1.radiology.example"]),
+        (2, &["issue", "../ws-1"]),
+        (0, &["revoke", "ws-1"]),
+        (1, &["revoke", "ws-1"]),
+        (1, &["revoke", "ws-2"]),
+    ] {
+        let output = run(arguments);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        assert_eq!(told.is_empty(), code == 0, "{arguments:?}: {told}");
+    }
+    let listed = text(&run(&["list"]).stdout);
+    assert!(listed.contains("ws-1.radiology.example"), "{listed}");
+}

@@ -48,6 +48,12 @@ names! {
         Release = "release",
         /// A node's lease began, was renewed or ended.
         Lease = "lease",
+        /// A proof granted nobody a lease.
+        LeaseRefused = "lease_refused",
+        /// A source of leases cannot be asked any more; high severity.
+        SourceLost = "source_lost",
+        /// It can be asked again.
+        SourceBack = "source_back",
         /// Somebody asked for what they may not.
         Denied = "denied",
         /// The daemon started.

@@ -54,6 +54,15 @@ pub struct Node {
     /// Until its lease ends; absent if it has none or needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_seconds: Option<u64>,
+    /// Who has seen the proof that its lease was granted for: `dot1x`, `radius` or `lease`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_source: Option<String>,
+    /// As whom it has proved itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// The source of its lease cannot be asked, and it goes on for its grace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_grace: bool,
     /// How many live flows it is an end of.
     pub flows: u64,
 }

@@ -198,10 +198,24 @@ fn flows_and_nodes_are_described() {
         authentication: Authentication::Static,
         state: NodeState::Isolated,
         lease_seconds: Some(1),
+        lease_source: Some("dot1x".into()),
+        identity: Some("ct-1".into()),
+        in_grace: true,
         flows: 1,
     };
     compare("Nodes", &Nodes { nodes: vec![node.clone()], total: 1 });
-    require("Node", &Node { kind: None, mac: None, lease_seconds: None, ..node });
+    require(
+        "Node",
+        &Node {
+            kind: None,
+            mac: None,
+            lease_seconds: None,
+            lease_source: None,
+            identity: None,
+            in_grace: false,
+            ..node
+        },
+    );
     require("Flow", &Flow { application_port: None, rule: None, ..flow() });
     require("FlowEnd", &FlowEnd::default());
 }

@@ -123,8 +123,18 @@ fn same_subnetwork(
 }
 
 fn same_node((one_in, one): In<'_, Node>, (other_in, other): In<'_, Node>) -> bool {
-    let Node { name, inventory, subnetwork, kind, addresses, mac, roles, authentication, span: _ } =
-        one;
+    let Node {
+        name,
+        inventory,
+        subnetwork,
+        kind,
+        addresses,
+        mac,
+        roles,
+        authentication,
+        identity,
+        span: _,
+    } = one;
     *name == other.name
         && *inventory == other.inventory
         && one_in.subnetwork(*subnetwork).name == other_in.subnetwork(other.subnetwork).name
@@ -133,6 +143,7 @@ fn same_node((one_in, one): In<'_, Node>, (other_in, other): In<'_, Node>) -> bo
         && *mac == other.mac
         && *roles == other.roles
         && *authentication == other.authentication
+        && *identity == other.identity
 }
 
 fn same_application(one: &Application, other: &Application) -> bool {

@@ -77,6 +77,8 @@ codes! {
     InvalidCriticality = "invalid-criticality" Error,
     /// Not a way to authenticate.
     InvalidAuthentication = "invalid-authentication" Error,
+    /// An identity that is too long or has characters identities must not have.
+    InvalidIdentity = "invalid-identity" Error,
     /// Neither `pass` nor `drop`.
     InvalidVerdict = "invalid-verdict" Error,
     /// An IPv6 extension header that no subnetwork can let by.
@@ -91,6 +93,8 @@ codes! {
     DuplicateAddress = "duplicate-address" Error,
     /// A MAC address is claimed twice.
     DuplicateMac = "duplicate-mac" Error,
+    /// Two nodes prove themselves as the same.
+    DuplicateIdentity = "duplicate-identity" Error,
     /// No subnetwork has that name.
     UnknownSubnetwork = "unknown-subnetwork" Error,
     /// No node has that name.

@@ -100,6 +100,9 @@ pub struct Node {
     pub roles: Arc<[Arc<str>]>,
     /// How it proves what it is.
     pub authentication: Authentication,
+    /// As whom: what the source of its lease must say of it. Some for a node that needs a lease, and
+    /// no other node of the same authentication has it.
+    pub identity: Option<Arc<str>>,
     /// Where its name stands.
     pub span: Span,
 }

@@ -4,6 +4,7 @@
 mod applications;
 mod claims;
 mod gateways;
+mod identities;
 mod names;
 mod networks;
 mod nodes;
@@ -179,6 +180,7 @@ impl<'s> Resolver<'s> {
             self.node(node);
         }
         self.check_claims(specs.iter().flat_map(|spec| &spec.nodes));
+        self.check_identities(specs.iter().flat_map(|spec| &spec.nodes));
         self.warn_of_bare_addresses();
         for application in specs.iter().flat_map(|spec| &spec.applications) {
             self.application(application);

@@ -64,6 +64,7 @@ pub(crate) struct NodeSpec<'a> {
     pub(crate) mac: Option<Text<'a>>,
     pub(crate) roles: Option<Texts<'a>>,
     pub(crate) authentication: Option<Text<'a>>,
+    pub(crate) identity: Option<Text<'a>>,
 }
 
 /// What people are told of a node.
@@ -204,6 +205,7 @@ fn document_of<'a>(mut document: Table<'a, '_>, spec: &mut Spec<'a>) -> bool {
             mac: table.text("mac"),
             roles: table.texts("roles"),
             authentication: table.text("authentication"),
+            identity: table.text("identity"),
             inventory: InventorySpec {
                 description: table.text("description"),
                 organisation: table.text("organisation"),

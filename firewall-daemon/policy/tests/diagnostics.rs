@@ -121,6 +121,11 @@ complaints! {
     an_unknown_way_to_treat_fragments_is_refused: InvalidFragments, instead("vlan = 120", "vlan = 120\nfragments = \"pass\"");
     an_unknown_criticality_is_refused: InvalidCriticality, instead("vlan = 120", "vlan = 120\ncriticality = \"high\"");
     an_unknown_authentication_is_refused: InvalidAuthentication, instead("mac = ", "authentication = \"dot1x\"\nmac = ");
+    an_identity_with_a_control_character_is_refused: InvalidIdentity, instead("mac = ", "authentication = \"lease\"\nidentity = \"ct\\u001b\"\nmac = ");
+    an_identity_that_nobody_asks_for_is_refused: InvalidIdentity, instead("mac = ", "identity = \"ct-1\"\nmac = ");
+    a_node_that_authenticates_as_nobody_is_refused: MissingKey, instead("mac = ", "authentication = \"802.1x\"\nmac = ");
+    a_node_that_authenticates_without_a_mac_is_refused: MissingKey, more("[node.ris]\nsubnetwork = \"hospital\"\naddresses = [\"10.0.5.21\"]\nauthentication = \"802.1x\"\nidentity = \"ris\"\n");
+    an_identity_of_two_nodes_is_refused: DuplicateIdentity, sources("mac = ", "authentication = \"lease\"\nmac = ", "[node.ris]\nsubnetwork = \"hospital\"\naddresses = [\"10.0.5.21\"]\nauthentication = \"lease\"\nidentity = \"ct-1\"\n");
     a_verdict_other_than_pass_and_drop_is_refused: InvalidVerdict, more("[[expect]]\nfrom = \"ct-1\"\nto = \"pacs\"\napplication = \"dicom\"\nverdict = \"allow\"\n");
     a_selector_with_two_slashes_is_refused: InvalidSelector, instead("radiology/modality", "radiology/modality/ct");
     a_name_defined_in_two_files_is_refused: DuplicateName, more("[application.dicom]\ntcp = [\"105\"]\n");

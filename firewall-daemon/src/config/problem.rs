@@ -1,6 +1,8 @@
 //! What can be wrong with a configuration.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The most ports a gateway has.
 pub(crate) const PORTS: usize = firewall_common::abi::PORTS as usize;
@@ -98,6 +100,55 @@ pub enum Problem {
         /// At most.
         maximum: u32,
     },
+    /// hostapd on a port that the gateway does not have.
+    #[error("hostapd is to be on port \"{name}\", which the gateway does not have")]
+    HostapdPort {
+        /// Its name.
+        name: String,
+    },
+    /// Two of them on one port.
+    #[error("port \"{name}\" has more than one hostapd")]
+    HostapdTwice {
+        /// Its name.
+        name: String,
+    },
+    /// No duration, or one that makes no sense.
+    #[error(
+        "{what} = \"{text}\" is not a duration between {} s and {} s",
+        minimum.as_secs(),
+        maximum.as_secs()
+    )]
+    Duration {
+        /// The key.
+        what: &'static str,
+        /// What stands there.
+        text: String,
+        /// At least.
+        minimum: Duration,
+        /// At most.
+        maximum: Duration,
+    },
+    /// An address that others can reach, where that must be said.
+    #[error("{address} can be reached from other machines")]
+    RemoteListen {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Nobody to listen to.
+    #[error("[authentication.radius] has no client, so nobody would be heard")]
+    NoClients,
+    /// A name that metrics and logs could not carry.
+    #[error("\"{name}\" cannot name a client")]
+    ClientName {
+        /// The name.
+        name: String,
+    },
+    /// Two clients that cannot be told apart.
+    #[error("{what} stands for more than one client")]
+    ClientTwice {
+        /// A name or an address.
+        what: String,
+    },
 }
 
 impl Problem {
@@ -127,6 +178,21 @@ impl Problem {
                 )
             }
             Self::Limit { maximum, .. } => format!("{maximum} is as good as no limit"),
+            Self::HostapdPort { .. } => "name a [port.*] of this file".to_owned(),
+            Self::HostapdTwice { .. } => "one authenticates all nodes behind a port".to_owned(),
+            Self::Duration { .. } => "write it like \"30s\", \"10m\" or \"2h\"".to_owned(),
+            Self::RemoteListen { .. } => {
+                "write allow_remote = true if that is meant; better listen on \
+                                          an address of the management network"
+                    .to_owned()
+            }
+            Self::NoClients => {
+                "add [[authentication.radius.client]], or take the table out".to_owned()
+            }
+            Self::ClientName { .. } => "use letters, digits, '-', '_' and '.'".to_owned(),
+            Self::ClientTwice { .. } => {
+                "every client has a name and an address of its own".to_owned()
+            }
             Self::Capacity { what, .. } => format!("choose how many {what} there is room for"),
         };
         Some(hint)

@@ -8,20 +8,33 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::authentication;
 use super::problem::{INTERFACE_NAME, PORTS, Problem};
 use super::{
     Bpf, Capacity, Config, Control, Gateway, Limits, Metrics, Mode, Policy, Port, State, Xdp,
 };
 
 /// A problem and where in the text it is.
-type Failed<T> = Result<T, (Problem, Range<usize>)>;
+pub(super) type Failed<T> = Result<T, (Problem, Range<usize>)>;
 
 pub(super) fn parse(text: &str) -> Failed<Config> {
     let raw: Raw = toml::from_str(text).map_err(|error| {
         let message = error.message().trim().replace('\n', "; ");
         (Problem::Syntax { message }, error.span().unwrap_or_default())
     })?;
-    let Raw { state, control, metrics, policy, bpf, capacity, limits, gateway, port } = raw;
+    let Raw {
+        state,
+        control,
+        metrics,
+        policy,
+        bpf,
+        capacity,
+        limits,
+        authentication,
+        gateway,
+        port,
+    } = raw;
+    let gateway = arrange(gateway, port)?;
     Ok(Config {
         state: State { directory: absolute(state.directory, "/var/lib/cordon")? },
         control: Control {
@@ -40,7 +53,8 @@ pub(super) fn parse(text: &str) -> Failed<Config> {
             half_open: limited("half_open", limits.half_open, 1024)?,
             new_flows: limited("new_flows", limits.new_flows, 4096)?,
         },
-        gateway: arrange(gateway, port)?,
+        authentication: authentication::arrange(authentication, &gateway)?,
+        gateway,
     })
 }
 
@@ -63,6 +77,8 @@ struct Raw {
     capacity: RawCapacity,
     #[serde(default)]
     limits: RawLimits,
+    #[serde(default)]
+    authentication: authentication::Raw,
     gateway: Spanned<RawGateway>,
     #[serde(default)]
     port: BTreeMap<Spanned<String>, RawPort>,
@@ -177,7 +193,7 @@ fn arrange(
     }
 }
 
-fn is_port_name(name: &str) -> bool {
+pub(super) fn is_port_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (1..=63).contains(&name.len()) && name.bytes().all(is_plain)
 }
@@ -191,7 +207,7 @@ fn is_interface_name(name: &str) -> bool {
         && name.bytes().all(is_plain)
 }
 
-fn absolute(path: Option<Spanned<PathBuf>>, default: &str) -> Failed<PathBuf> {
+pub(super) fn absolute(path: Option<Spanned<PathBuf>>, default: &str) -> Failed<PathBuf> {
     match path {
         None => Ok(PathBuf::from(default)),
         Some(path) if path.get_ref().is_absolute() => Ok(path.into_inner()),

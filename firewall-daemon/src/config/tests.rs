@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 const MINIMAL: &str = r#"
@@ -37,6 +39,10 @@ fn what_is_missing_has_its_default() {
     assert_eq!(config.metrics.listen.to_string(), "127.0.0.1:9618");
     assert_eq!(config.policy.directory, Path::new("/etc/cordon/policies"));
     assert_eq!(config.bpf.directory, Path::new("/sys/fs/bpf/cordon"));
+    let Authentication { length, grace, hostapd, radius, mtls } = config.authentication;
+    assert_eq!(length.map(|length| length.as_secs()), [1800, 3600, 7200]);
+    assert_eq!((grace.map(|grace| grace.as_secs()), hostapd), ([0; 3], Vec::new()));
+    assert_eq!((radius, mtls), (None, None));
     assert_eq!(config.capacity, Capacity { nodes: 65536, rules: 65536, flows: 262_144 });
 }
 
@@ -108,11 +114,115 @@ fn what_makes_no_sense_is_refused_at_its_line() {
             problem(&format!("{MINIMAL}[state]\ndirectory = \"cordon\"")),
             (11, Problem::RelativePath { path: "cordon".into() }),
         ),
+        (
+            problem(&format!(
+                "{MINIMAL}[[authentication.hostapd]]\nport = \"dmz\"\nsocket = \"/run/x\""
+            )),
+            (11, Problem::HostapdPort { name: name("dmz") }),
+        ),
+        (
+            problem(&format!(
+                "{MINIMAL}[[authentication.hostapd]]\nport = \"inside\"\nsocket = \"run/x\""
+            )),
+            (12, Problem::RelativePath { path: "run/x".into() }),
+        ),
+        (
+            problem(&format!(
+                "{MINIMAL}[authentication]\nhostapd = [{{ port = \"inside\", socket = \"/a\" }},\n{{ port = \"inside\", socket = \"/b\" }}]"
+            )),
+            (12, Problem::HostapdTwice { name: name("inside") }),
+        ),
+        (
+            problem(&format!("{MINIMAL}[authentication.grace]\nreal-time = \"25h\"")),
+            (11, duration("real-time", "25h", 0)),
+        ),
+        (
+            problem(&format!("{MINIMAL}[authentication.lease]\nplanned = \"4s\"")),
+            (11, duration("planned", "4s", 5)),
+        ),
         (problem(&format!("{MINIMAL}[control]\ngroup = \" \"")), (11, Problem::NoGroup)),
     ];
     for (found, expected) in rows {
         assert_eq!(found, expected);
         assert!(found.1.hint().is_some(), "{found:?}");
+    }
+}
+
+fn duration(what: &'static str, text: &str, minimum: u64) -> Problem {
+    let (minimum, maximum) = (Duration::from_secs(minimum), Duration::from_secs(24 * 3600));
+    Problem::Duration { what, text: text.to_owned(), minimum, maximum }
+}
+
+const RADIUS: &str = r#"
+[authentication.radius]
+listen = "10.9.0.1:1813"
+allow_remote = true
+[[authentication.radius.client]]
+name = "switch-1"
+address = "10.9.0.7"
+secret_file = "/etc/cordon/radius/switch-1"
+interim = "2m"
+"#;
+
+#[test]
+fn a_radius_client_must_sign_and_date_its_packets_unless_told_otherwise() {
+    let config = parse(&format!("{MINIMAL}{RADIUS}")).unwrap();
+    let radius = config.authentication.radius.unwrap();
+    assert_eq!(radius.listen.to_string(), "10.9.0.1:1813");
+    let [client] = &radius.clients[..] else { panic!("{radius:?}") };
+    assert_eq!(client.interim.as_secs(), 120);
+    assert!(client.require_message_authenticator && client.require_event_timestamp);
+}
+
+#[test]
+fn the_packaged_example_of_authentication_is_read_and_says_the_defaults() {
+    let packaged = include_str!("../../packaging/cordon.toml");
+    let tables = packaged.split_once("# [authentication.radius]").unwrap().1;
+    let tables = tables.split_once("\n[gateway]").unwrap().0.replace("\n# ", "\n");
+    let tables = format!("[authentication.radius]{}", tables.replace("\n#\n", "\n"));
+    let Authentication { radius, mtls, .. } =
+        parse(&format!("{MINIMAL}{tables}")).unwrap().authentication;
+    let [client] = &radius.unwrap().clients[..] else { panic!("{tables}") };
+    assert!(client.require_message_authenticator && client.require_event_timestamp);
+    assert_eq!((client.interim.as_secs(), mtls.unwrap().lease.as_secs()), (60, 60));
+}
+
+#[test]
+fn authentication_that_makes_no_sense_is_refused_at_its_line() {
+    let swap = |from: &str, to: &str| {
+        assert!(RADIUS.contains(from), "{from}");
+        problem(&format!("{MINIMAL}{}", RADIUS.replace(from, to)))
+    };
+    let address = "10.9.0.1:1813".parse().unwrap();
+    let again = "[[authentication.radius.client]]\nname = \"switch-1\"\naddress = \"10.9.0.8\"\n\
+                 secret_file = \"/x\"\n";
+    let rows = [
+        (swap("allow_remote = true", ""), (12, Problem::RemoteListen { address })),
+        (
+            swap("switch-1\"\naddress", "\"\naddress"),
+            (15, Problem::ClientName { name: String::new() }),
+        ),
+        (
+            swap("\"/etc", "\"etc"),
+            (17, Problem::RelativePath { path: "etc/cordon/radius/switch-1".into() }),
+        ),
+        (
+            problem(&format!("{MINIMAL}{RADIUS}{again}")),
+            (20, Problem::ClientTwice { what: "switch-1".to_owned() }),
+        ),
+        (
+            problem(&format!("{MINIMAL}[authentication.radius]\nclient = []")),
+            (11, Problem::NoClients),
+        ),
+    ];
+    for (found, expected) in rows {
+        assert_eq!(found, expected);
+        assert!(found.1.hint().is_some(), "{found:?}");
+    }
+    for text in ["9s", "25h", "-1m", "soon", "60"] {
+        let (line, problem) = swap("2m", text);
+        assert!(matches!(problem, Problem::Duration { what: "interim", .. }), "{problem}");
+        assert_eq!(line, 18);
     }
 }
 

@@ -80,8 +80,15 @@ impl Daemon {
             named.truncate(limit);
         }
         named.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        let nodes =
+        let mut nodes =
             report::nodes(&self.maps, policy, &named, self.clock).map_err(Failure::internal)?;
+        let keeper = self.keeper();
+        for node in &mut nodes {
+            let Some(lease) = keeper.leases.of_node(&node.name) else { continue };
+            node.lease_source = Some(lease.source.name().to_owned());
+            node.identity = Some(lease.identity.to_string());
+            node.in_grace = lease.in_grace;
+        }
         Ok(Nodes { nodes, total })
     }
 

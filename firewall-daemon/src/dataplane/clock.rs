@@ -83,6 +83,14 @@ impl Clock {
         Ticks((1 << 32) - HEAD_START * hz + since_boot)
     }
 
+    /// The time since boot at a tick, rounded down.
+    pub fn time(self, Ticks(ticks): Ticks) -> Duration {
+        let hz = u64::from(self.hz);
+        let since_boot = ticks.saturating_sub((1 << 32) - HEAD_START * hz);
+        let nanoseconds = u128::from(since_boot) * 1_000_000_000 / u128::from(hz);
+        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+
     /// The tick now.
     pub fn now(self) -> Ticks {
         self.ticks(monotonic())

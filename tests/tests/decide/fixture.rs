@@ -56,6 +56,7 @@ subnetwork = "radiology"
 addresses = ["10.20.0.21", "fd00:20::21"]
 mac = "02:00:00:20:00:21"
 authentication = "802.1x"
+identity = "workstation"
 
 [node.portal]
 subnetwork = "radiology"

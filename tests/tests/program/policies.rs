@@ -137,14 +137,17 @@ fn subnetwork(random: &mut Random, text: &mut String, number: usize, nodes: &mut
             }
         }
         .unwrap();
-        if !random.once_in(3) {
-            writeln!(text, "mac = \"02:00:00:00:{number:02x}:{host:02x}\"").unwrap();
-        }
+        let mut is_bound = !random.once_in(3);
         if random.once_in(2) {
             writeln!(text, "roles = [\"{}\"]", random.pick(&["reader", "writer"])).unwrap();
         }
         if random.once_in(4) {
-            writeln!(text, "authentication = \"{}\"", random.pick(&["802.1x", "lease"])).unwrap();
+            let way = *random.pick(&["802.1x", "lease"]);
+            writeln!(text, "authentication = \"{way}\"\nidentity = \"n{node}\"").unwrap();
+            is_bound |= way == "802.1x";
+        }
+        if is_bound {
+            writeln!(text, "mac = \"02:00:00:00:{number:02x}:{host:02x}\"").unwrap();
         }
     }
 }

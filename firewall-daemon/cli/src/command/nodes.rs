@@ -1,7 +1,7 @@
 //! `cordon nodes`
 
 use clap::Args;
-use firewall_control::{NodeQuery, Nodes};
+use firewall_control::{Node, NodeQuery, Nodes};
 
 use super::status::standing;
 use crate::context::Context;
@@ -53,6 +53,13 @@ pub(crate) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     context.answer(&nodes.unwrap_or_default(), render)
 }
 
+/// Who has granted the lease, and as whom.
+fn source(node: &Node) -> Option<String> {
+    let (source, identity) = (node.lease_source.as_ref()?, node.identity.as_ref()?);
+    let grace = if node.in_grace { ", in grace" } else { "" };
+    Some(format!("{source} {identity}{grace}"))
+}
+
 pub(super) fn render(nodes: &Nodes, paint: Paint) -> String {
     let head = [
         "node",
@@ -61,6 +68,7 @@ pub(super) fn render(nodes: &Nodes, paint: Paint) -> String {
         "authentication",
         "state",
         "lease",
+        "from",
         "flows",
         "mac",
         "addresses",
@@ -74,6 +82,7 @@ pub(super) fn render(nodes: &Nodes, paint: Paint) -> String {
             cell(node.authentication.name()),
             standing(node.state),
             maybe(node.lease_seconds.map(seconds)),
+            maybe(source(node)),
             number(grouped(node.flows)),
             maybe(node.mac.as_ref()),
             cell(node.addresses.join(", ")),

@@ -221,6 +221,9 @@ fn nodes_stand_in_a_table() {
         authentication: Authentication::Lease,
         state: NodeState::Authenticated,
         lease_seconds: Some(3599),
+        lease_source: Some("dot1x".into()),
+        identity: Some("ct-1.radiology.example".into()),
+        in_grace: false,
         flows: 2,
     };
     let isolated = Node {
@@ -228,6 +231,8 @@ fn nodes_stand_in_a_table() {
         kind: None,
         mac: None,
         lease_seconds: None,
+        lease_source: None,
+        identity: None,
         state: NodeState::Isolated,
         ..node.clone()
     };

@@ -22,6 +22,7 @@ subnetwork = "radiology"
 addresses = ["10.20.0.12"]
 mac = "02:00:00:20:00:12"
 authentication = "802.1x"
+identity = "ct-2"
 [node.v6]
 subnetwork = "radiology"
 addresses = ["fd00:20::66"]

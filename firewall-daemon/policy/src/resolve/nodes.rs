@@ -52,6 +52,7 @@ impl<'s> Resolver<'s> {
             let value = values::word("authentication", &text.value, &words);
             self.accept(Code::InvalidAuthentication, text.span, value)
         });
+        let identity = self.identity(spec, authentication);
         self.nodes.push(subnetwork.map(|subnetwork| Node {
             name: Arc::from(&*name.value),
             inventory: spec.inventory.as_deref().map(|spec| {
@@ -72,6 +73,7 @@ impl<'s> Resolver<'s> {
             },
             roles,
             authentication: authentication.unwrap_or_default(),
+            identity,
             span: name.span,
         }));
     }

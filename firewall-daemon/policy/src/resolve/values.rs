@@ -54,6 +54,28 @@ pub(super) fn title(text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// User-Name has at most 253 bytes (RFC 2865, 5.1).
+const LONGEST_IDENTITY: usize = 253;
+
+/// What a source of leases says of whom it has seen: it is compared byte by byte.
+pub(super) fn identity(text: &str) -> Result<(), Problem> {
+    let problem = |what: &str| Problem::new(format!("the identity {} {what}", quote(text)));
+    if text.is_empty() {
+        return Err(Problem::new("an identity must not be empty".to_owned()));
+    }
+    if text.len() > LONGEST_IDENTITY {
+        let help = format!("identities have at most {LONGEST_IDENTITY} bytes");
+        return Err(problem("is too long").help(help));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(problem("has a control character"));
+    }
+    if text.trim() != text {
+        return Err(problem("begins or ends with a space").help("it is compared byte by byte"));
+    }
+    Ok(())
+}
+
 pub(super) fn network(text: &str) -> Result<IpNet, Problem> {
     let invalid = || Problem::new(format!("{} is not a network", quote(text)));
     let Ok(network) = text.parse::<IpNet>() else {
