@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use toml::de::{DeTable, DeValue};
+use toml::value::Datetime;
 
 use super::*;
 
@@ -57,12 +58,10 @@ fn our_value(At { value, span }: At<Value<'_>>) -> Placed {
 /// Dates that do not exist are no concern of ours: no key takes any.
 fn theirs(text: &str) -> Option<Seen> {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let is_date = |range: std::ops::Range<usize>| {
-        let span = Range::new_unchecked(range.start, range.end);
-        let raw = Raw::new_unchecked(&text[range], None, span);
-        raw.decode_scalar(&mut (), &mut ()) == ScalarKind::DateTime
-    };
-    let is_read = errors.iter().all(|error| error.span().is_some_and(is_date));
+    let is_read = errors.iter().all(|error| {
+        let date = text[error.span().unwrap_or_default()].parse::<Datetime>();
+        date.is_err_and(|no_date| no_date.to_string() == error.message())
+    });
     is_read.then(|| their_table(table.into_inner()))
 }
 
