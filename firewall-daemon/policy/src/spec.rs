@@ -166,7 +166,10 @@ struct Part<'a> {
 }
 
 fn part(file: usize, text: &str) -> Part<'_> {
-    let Document { fields, found, is_broken } = reader::read(file, text);
+    // Kept to the end: freed at once, its place is taken by what stays, and the next file needs
+    // another.
+    let tokens = reader::tokens(text);
+    let Document { fields, found, is_broken } = reader::read(file, text, &tokens);
     let mut part = Part { is_broken, ..Part::default() };
     let found = RefCell::new(found);
     if !is_broken {

@@ -6,6 +6,7 @@ mod tests;
 use std::borrow::Cow;
 
 use toml_parser::decoder::{Encoding, ScalarKind};
+use toml_parser::lexer::Token;
 use toml_parser::parser::{EventReceiver, parse_document};
 use toml_parser::{ErrorSink, Expected, ParseError, Raw, Source, Span as Range};
 
@@ -26,8 +27,12 @@ pub(super) struct Document<'a> {
     pub(super) is_broken: bool,
 }
 
-pub(super) fn read(file: usize, text: &str) -> Document<'_> {
-    let tokens = Source::new(text).lex().into_vec();
+/// The words of a file.
+pub(super) fn tokens(text: &str) -> Vec<Token> {
+    Source::new(text).lex().into_vec()
+}
+
+pub(super) fn read<'a>(file: usize, text: &'a str, tokens: &[Token]) -> Document<'a> {
     let mut reader = Reader {
         file,
         text,
@@ -40,7 +45,7 @@ pub(super) fn read(file: usize, text: &str) -> Document<'_> {
         found: Vec::new(),
     };
     let mut errors = Vec::new();
-    parse_document(&tokens, &mut reader, &mut errors);
+    parse_document(tokens, &mut reader, &mut errors);
     let Reader { fields, mut found, .. } = reader;
     let is_broken = !errors.is_empty();
     found.extend(errors.iter().map(|error| {

@@ -8,6 +8,9 @@ use super::{At, Text, Texts};
 use crate::diagnostic::{Code, Diagnostic, Span, quote};
 use crate::suggest::did_you_mean;
 
+/// No table has more.
+const MOST_KEYS: usize = 11;
+
 pub(crate) struct Table<'a, 'f> {
     /// What the table is, with its article.
     what: &'static str,
@@ -25,7 +28,8 @@ impl<'a, 'f> Table<'a, 'f> {
         fields: Fields<'a>,
         found: &'f RefCell<Vec<Diagnostic>>,
     ) -> Self {
-        Self { what, span, fields: fields.into_list(), known: Vec::new(), found }
+        let known = Vec::with_capacity(MOST_KEYS);
+        Self { what, span, fields: fields.into_list(), known, found }
     }
 
     pub(crate) fn report(&self, diagnostic: Diagnostic) {
@@ -42,41 +46,18 @@ impl<'a, 'f> Table<'a, 'f> {
     }
 
     pub(crate) fn required_text(&mut self, key: &'static str) -> Option<Text<'a>> {
-        self.require(key);
-        self.text(key)
+        let value = self.required(key)?;
+        self.expect_text(key, value)
     }
 
     pub(crate) fn texts(&mut self, key: &'static str) -> Option<Texts<'a>> {
-        let At { value, span } = self.take(key)?;
-        let texts = match value {
-            Value::List(List::Texts(texts)) if texts.is_empty() => {
-                self.report(
-                    Diagnostic::at(Code::Empty, span, format!("`{key}` is empty"))
-                        .help("name at least one, or leave the key out if it is optional"),
-                );
-                return None;
-            }
-            Value::List(List::Texts(texts)) => texts,
-            Value::List(List::Mixed(list)) | Value::Tables(list) => {
-                list.into_iter().filter_map(|item| self.expect_text(key, item)).collect()
-            }
-            Value::Text(_)
-            | Value::Integer(_)
-            | Value::Float
-            | Value::Date(_)
-            | Value::Flag(_)
-            | Value::Table(_) => {
-                let help = format!("put it in brackets: `{key} = [...]`");
-                self.wrong_type(key, "a list of texts", &value, span, Some(help));
-                return None;
-            }
-        };
-        Some(At { value: texts, span })
+        let value = self.take(key)?;
+        self.expect_texts(key, value)
     }
 
     pub(crate) fn required_texts(&mut self, key: &'static str) -> Option<Texts<'a>> {
-        self.require(key);
-        self.texts(key)
+        let value = self.required(key)?;
+        self.expect_texts(key, value)
     }
 
     pub(crate) fn integer(&mut self, key: &'static str) -> Option<At<i64>> {
@@ -105,33 +86,38 @@ impl<'a, 'f> Table<'a, 'f> {
         &mut self,
         key: &'static str,
         what: &'static str,
-    ) -> Vec<(Text<'a>, Self)> {
-        let Some(At { value, span }) = self.take(key) else { return Vec::new() };
-        let Value::Table(table) = value else {
+    ) -> impl Iterator<Item = (Text<'a>, Self)> + use<'a, 'f> {
+        let found = self.found;
+        let list = self.take(key).and_then(|At { value, span }| {
+            if let Value::Table(fields) = value {
+                return Some(fields.into_list());
+            }
             let help = format!("write `[{key}.NAME]`");
             self.wrong_type(key, "a table of tables", &value, span, Some(help));
-            return Vec::new();
-        };
-        let mut tables = Vec::new();
-        for (name, At { value, span }) in table.into_list() {
-            if let Value::Table(table) = value {
-                let table = Self::new(what, name.span, table, self.found);
-                tables.push((name, table));
-            } else {
-                let help = format!("{what} is a table: `[{key}.NAME]`");
-                self.wrong_type(&name.value, "a table", &value, span, Some(help));
+            None
+        });
+        list.into_iter().flatten().filter_map(move |(name, At { value, span })| {
+            if let Value::Table(fields) = value {
+                let table = Self::new(what, name.span, fields, found);
+                return Some((name, table));
             }
-        }
-        tables
+            let help = format!("{what} is a table: `[{key}.NAME]`");
+            found.borrow_mut().push(wrong_type(&name.value, "a table", &value, span, Some(help)));
+            None
+        })
     }
 
     /// The tables in `[[key]]`.
-    pub(crate) fn array(&mut self, key: &'static str, what: &'static str) -> Vec<Self> {
-        let Some(At { value, span }) = self.take(key) else { return Vec::new() };
-        let help = || Some(format!("{what} begins with `[[{key}]]`"));
-        let list = match value {
-            Value::List(list) => list.into_items(),
-            Value::Tables(tables) => tables,
+    pub(crate) fn array(
+        &mut self,
+        key: &'static str,
+        what: &'static str,
+    ) -> impl Iterator<Item = Self> + use<'a, 'f> {
+        let found = self.found;
+        let help = move || Some(format!("{what} begins with `[[{key}]]`"));
+        let list = self.take(key).and_then(|At { value, span }| match value {
+            Value::List(list) => Some(list.into_items()),
+            Value::Tables(tables) => Some(tables),
             Value::Text(_)
             | Value::Integer(_)
             | Value::Float
@@ -139,18 +125,17 @@ impl<'a, 'f> Table<'a, 'f> {
             | Value::Flag(_)
             | Value::Table(_) => {
                 self.wrong_type(key, "a list of tables", &value, span, help());
-                return Vec::new();
+                None
             }
-        };
-        let mut tables = Vec::new();
-        for At { value, span } in list {
-            if let Value::Table(table) = value {
-                tables.push(Self::new(what, span, table, self.found));
-            } else {
-                self.wrong_type(key, "a list of tables", &value, span, help());
+        });
+        list.into_iter().flatten().filter_map(move |At { value, span }| {
+            if let Value::Table(fields) = value {
+                return Some(Self::new(what, span, fields, found));
             }
-        }
-        tables
+            let diagnostic = wrong_type(key, "a list of tables", &value, span, help());
+            found.borrow_mut().push(diagnostic);
+            None
+        })
     }
 
     /// Every key that nobody asked for is unknown.
@@ -170,14 +155,16 @@ impl<'a, 'f> Table<'a, 'f> {
     fn take(&mut self, key: &'static str) -> Option<At<Value<'a>>> {
         self.known.push(key);
         let index = self.fields.iter().position(|(name, _)| name.value == key)?;
-        Some(self.fields.remove(index).1)
+        Some(self.fields.swap_remove(index).1)
     }
 
-    fn require(&self, key: &'static str) {
-        if !self.has(key) {
+    fn required(&mut self, key: &'static str) -> Option<At<Value<'a>>> {
+        let value = self.take(key);
+        if value.is_none() {
             let message = format!("{} needs the key `{key}`", self.what);
             self.report(Diagnostic::at(Code::MissingKey, self.span, message));
         }
+        value
     }
 
     fn expect_text(&self, key: &str, At { value, span }: At<Value<'a>>) -> Option<Text<'a>> {
@@ -200,6 +187,33 @@ impl<'a, 'f> Table<'a, 'f> {
         }
     }
 
+    fn expect_texts(&self, key: &str, At { value, span }: At<Value<'a>>) -> Option<Texts<'a>> {
+        let texts = match value {
+            Value::List(List::Texts(texts)) if texts.is_empty() => {
+                self.report(
+                    Diagnostic::at(Code::Empty, span, format!("`{key}` is empty"))
+                        .help("name at least one, or leave the key out if it is optional"),
+                );
+                return None;
+            }
+            Value::List(List::Texts(texts)) => texts,
+            Value::List(List::Mixed(list)) | Value::Tables(list) => {
+                list.into_iter().filter_map(|item| self.expect_text(key, item)).collect()
+            }
+            Value::Text(_)
+            | Value::Integer(_)
+            | Value::Float
+            | Value::Date(_)
+            | Value::Flag(_)
+            | Value::Table(_) => {
+                let help = format!("put it in brackets: `{key} = [...]`");
+                self.wrong_type(key, "a list of texts", &value, span, Some(help));
+                return None;
+            }
+        };
+        Some(At { value: texts, span })
+    }
+
     fn wrong_type(
         &self,
         key: &str,
@@ -208,7 +222,17 @@ impl<'a, 'f> Table<'a, 'f> {
         span: Span,
         help: Option<String>,
     ) {
-        let message = format!("{} takes {expected}, not {}", quote(key), value.type_name());
-        self.report(Diagnostic { help, ..Diagnostic::at(Code::WrongType, span, message) });
+        self.report(wrong_type(key, expected, value, span, help));
     }
+}
+
+fn wrong_type(
+    key: &str,
+    expected: &str,
+    value: &Value<'_>,
+    span: Span,
+    help: Option<String>,
+) -> Diagnostic {
+    let message = format!("{} takes {expected}, not {}", quote(key), value.type_name());
+    Diagnostic { help, ..Diagnostic::at(Code::WrongType, span, message) }
 }
