@@ -94,6 +94,8 @@ pub struct Proof {
 pub enum Whose {
     /// That session's.
     Session(String),
+    /// Whoever has a session whose name begins so.
+    Sessions(String),
     /// Whoever has that MAC.
     Mac(Mac),
     /// Everybody's that the source has seen.
@@ -158,6 +160,8 @@ words! {
         Silent = "silent",
         /// Somebody else has proved something from the node's MAC.
         Replaced = "replaced",
+        /// The switch that has let the node in begins anew, or ends.
+        Restarted = "restarted",
         /// Its certificate was revoked.
         Revoked = "revoked",
         /// The source cannot be asked any more, and there is no grace, or it is over.

@@ -8,6 +8,7 @@ mod health;
 pub mod leases;
 mod operator;
 pub mod routes;
+mod sources;
 mod sweep;
 mod view;
 

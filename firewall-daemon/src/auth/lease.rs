@@ -213,6 +213,14 @@ impl Leases {
         acts
     }
 
+    /// Whose proof that is.
+    ///
+    /// # Errors
+    /// Why it is nobody's.
+    pub fn judge(&self, proof: &Proof) -> Result<&Subject, Refusal> {
+        self.register.judge(proof)
+    }
+
     /// What becomes of a claim.
     pub fn observe(&mut self, claim: Claim, now: Duration) -> Vec<Act> {
         let mut acts = self.pass(now);
@@ -351,6 +359,7 @@ impl Leases {
             lease.source == source
                 && match whose {
                     Whose::Session(session) => lease.session == *session,
+                    Whose::Sessions(beginning) => lease.session.starts_with(beginning.as_str()),
                     Whose::Mac(mac) => lease.mac == Some(*mac),
                     Whose::Everybody => true,
                 }

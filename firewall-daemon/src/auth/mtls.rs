@@ -4,7 +4,9 @@
 //! lease under one of its certificate's names. [`trust`] knows which certificates count, [`gate`] who
 //! may try and how often, [`server`] has the socket. What comes out are [`Statement`]s, each with a
 //! way to answer it; whether there is a lease, others decide.
+//! [`Statement::claim`] puts it to them.
 
+mod claim;
 pub mod gate;
 pub mod held;
 pub mod server;

@@ -3,9 +3,11 @@
 //! A switch that has let a station in says so to an accounting server (RFC 2866); here that server
 //! listens to configured clients only, believes nothing that is not signed, and sends nothing but the
 //! response. [`packet`] reads and signs, [`accounting`] decides without any I/O, [`listener`] has the
-//! socket. What comes out are [`Statement`]s; what they are worth, others decide.
+//! socket. What comes out are [`Statement`]s; what they are worth, others decide:
+//! [`Statement::claim`] puts it to them.
 
 pub mod accounting;
+mod claim;
 pub mod listener;
 pub mod packet;
 mod refusal;

@@ -1,5 +1,7 @@
 //! What the policy in force wants of nodes that must authenticate.
 
+use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use firewall_common::image::MacBinding;
@@ -93,6 +95,12 @@ impl Register {
         self.by_name.get(name).and_then(|place| self.subjects.get(*place))
     }
 
+    /// From where those may prove themselves who must in that way.
+    pub fn addresses(&self, way: Authentication) -> HashSet<IpAddr> {
+        let meant = self.subjects.iter().filter(|subject| subject.authentication == way);
+        meant.flat_map(|subject| subject.addresses.iter().copied().map(IpAddr::from)).collect()
+    }
+
     /// Whose proof that is.
     ///
     /// # Errors
@@ -112,6 +120,8 @@ impl Register {
             (_, Some(mac), Some(bound)) if mac == bound => {}
             // Behind a router the node's own MAC is nobody's business.
             (Authentication::Lease, _, None) => {}
+            // The address is proof enough: in the kernel it goes with the MAC.
+            (Authentication::Lease, None, Some(_)) if address.is_some() => {}
             (Authentication::Static | Authentication::Dot1x | Authentication::Lease, _, _) => {
                 return Err(Refusal::Mac);
             }

@@ -1,18 +1,21 @@
 //! Who may speak because it has proved what it is: claims come in, leases go to the kernel, and on
 //! disk what a daemon that starts again must know.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use firewall_common::NodeSlot;
 use firewall_control::EventKind;
+use firewall_policy::model::Authentication;
 use firewall_policy::{Names, Policy};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::Daemon;
+use super::sources::Ears;
 use crate::auth::dot1x::socket::{self, Place};
 use crate::auth::lease::{Act, Leases, News, Terms};
 use crate::auth::register::Register;
@@ -33,6 +36,9 @@ const TELL_RENEWALS: Duration = Duration::from_secs(30);
 pub(super) struct Keeper {
     pub(super) leases: Leases,
     store: Option<Store>,
+    /// From where nodes may prove themselves at the enrolment port.
+    pub(super) allowed: watch::Sender<Arc<HashSet<IpAddr>>>,
+    pub(super) ears: Ears,
     sources: BTreeSet<Source>,
     is_restored: bool,
     written: ((u64, u64), Instant),
@@ -40,7 +46,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(config: &Config) -> Self {
-        let config::Authentication { length, grace, hostapd, radius: _, mtls: _ } =
+        let config::Authentication { length, grace, hostapd, radius, mtls } =
             &config.authentication;
         let store = Store::of_this_boot(&config.state.directory);
         let store = store.inspect_err(|error| {
@@ -49,7 +55,14 @@ impl Keeper {
         Self {
             leases: Leases::new(Terms { length: *length, grace: *grace }),
             store: store.ok(),
-            sources: hostapd.iter().map(|hostapd| Source::dot1x(hostapd.port)).collect(),
+            allowed: watch::Sender::default(),
+            ears: Ears::default(),
+            sources: hostapd
+                .iter()
+                .map(|hostapd| Source::dot1x(hostapd.port))
+                .chain(radius.as_ref().map(|_| Source::Radius))
+                .chain(mtls.as_ref().map(|_| Source::Lease))
+                .collect(),
             is_restored: false,
             written: ((0, 0), Instant::now()),
         }
@@ -91,7 +104,7 @@ impl Daemon {
         }
     }
 
-    fn observe(&self, claim: Claim) {
+    pub(super) fn observe(&self, claim: Claim) {
         let acts = {
             let mut keeper = self.keeper();
             let acts = keeper.leases.observe(claim, monotonic());
@@ -117,7 +130,9 @@ impl Daemon {
     pub(super) fn adopt(&self, policy: &Policy, names: &Names) {
         let acts = {
             let mut keeper = self.keeper();
-            let mut acts = keeper.leases.adopt(Register::new(policy, names));
+            let register = Register::new(policy, names);
+            keeper.allowed.send_replace(Arc::new(register.addresses(Authentication::Lease)));
+            let mut acts = keeper.leases.adopt(register);
             if !std::mem::replace(&mut keeper.is_restored, true) {
                 acts.extend(self.restore(&mut keeper));
             }
@@ -157,7 +172,7 @@ impl Daemon {
         }
     }
 
-    fn enforce(&self, acts: &[Act]) {
+    pub(super) fn enforce(&self, acts: &[Act]) {
         let mut granter = Granter::new(&self.maps, self.clock);
         for act in acts {
             match act {
@@ -168,7 +183,7 @@ impl Daemon {
         }
     }
 
-    fn tell(&self, acts: Vec<Act>) {
+    pub(super) fn tell(&self, acts: Vec<Act>) {
         for act in acts {
             match act {
                 Act::Hold { .. } | Act::End { .. } => {}
@@ -214,12 +229,16 @@ impl Daemon {
         self.events.record(kind, |event| {
             event.node = node.map(|node| node.to_string());
             event.reason = Some(reason.to_owned());
-            event.port = source.port().and_then(|port| {
-                let mut ports = self.config.gateway.ports();
-                ports.find(|(index, _)| *index == port).map(|(_, port)| port.name.clone())
-            });
+            event.port = self.port_of(source).map(str::to_owned);
             event.message = Some(message);
         });
+    }
+
+    /// The name of the only port that a source sees.
+    pub(super) fn port_of(&self, source: Source) -> Option<&str> {
+        let port = source.port()?;
+        let mut ports = self.config.gateway.ports();
+        ports.find(|(index, _)| *index == port).map(|(_, port)| &*port.name)
     }
 
     pub(super) fn keeper(&self) -> MutexGuard<'_, Keeper> {

@@ -128,6 +128,7 @@ impl Daemon {
         let mut health = self.health(&ports, &flows);
         health.push(latch_check(&latched, &active.names));
         health.extend(self.forwarding_check());
+        health.extend(self.sources_check());
         let (policy, names) = (active.policy.as_ref(), &active.names);
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (started, instant) = &self.started;

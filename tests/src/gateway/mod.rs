@@ -6,6 +6,7 @@
 
 mod fault;
 mod kernel;
+mod leases;
 mod ledger;
 pub mod policy;
 mod program;

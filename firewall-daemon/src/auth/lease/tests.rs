@@ -163,6 +163,38 @@ fn the_end_of_an_older_session_does_not_end_a_newer_lease() {
 }
 
 #[test]
+fn a_switch_that_begins_anew_ends_the_leases_of_its_own_sessions() {
+    let mut leases = leases(Duration::ZERO);
+    let radius = |proof| Proof { source: Source::Radius, ..proof };
+    leases.observe(Claim::Proven(radius(proof("ct.example", CT, "switch-1/a"))), at(100));
+    leases.observe(Claim::Proven(radius(proof("mr.example", MR, "switch-10/a"))), at(100));
+    let whose = Whose::Sessions("switch-1/".to_owned());
+    let reason = EndReason::Restarted;
+    let acts = leases.observe(Claim::Ended { source: Source::Radius, whose, reason }, at(101));
+    assert_eq!((done(&acts), reasons(&acts)), (vec![(1, 0)], vec![reason]));
+}
+
+#[test]
+fn a_node_that_proves_itself_from_its_own_address_need_not_say_its_mac() {
+    let mut register = Register::default();
+    register.enter(subject("ws", 1, Authentication::Lease, Some(CT)));
+    let address = |last| Some(Addr::from(std::net::IpAddr::from([10, 20, 0, last])));
+    let ws = Proof { source: Source::Lease, mac: None, ..proof("ws.example", CT, "a") };
+    for (address, mac, expected) in [
+        (address(11), None, None),
+        (address(11), Some(CT), None),
+        (address(11), Some(MR), Some(Refusal::Mac)),
+        (address(12), None, Some(Refusal::Address)),
+        (None, None, Some(Refusal::Mac)),
+    ] {
+        let proof = Proof { mac, address, ..ws.clone() };
+        assert_eq!(register.judge(&proof).err(), expected, "{proof:?}");
+    }
+    let addresses: Vec<_> = register.addresses(Authentication::Lease).into_iter().collect();
+    assert_eq!(addresses, [std::net::IpAddr::from([10, 20, 0, 11])]);
+}
+
+#[test]
 fn a_lease_that_is_not_renewed_runs_out() {
     let mut leases = leases(Duration::ZERO);
     leases.observe(Claim::Proven(ct()), at(100));

@@ -103,6 +103,11 @@ impl Server {
         self.listener.local_addr()
     }
 
+    /// Whether certificates can be checked; stays up to date.
+    pub fn trust(&self) -> watch::Receiver<Option<Trust>> {
+        self.trust.subscribe()
+    }
+
     /// Serves until nobody takes statements any more.
     pub async fn run(self, allowed: Allowed, statements: mpsc::Sender<Told>) {
         let Self { listener, settings, mut stamp, trust, bounds } = self;
