@@ -32,6 +32,13 @@ pub struct Hostapd {
     pub socket: PathBuf,
 }
 
+impl Authentication {
+    /// Whether a hostapd authenticates nodes on that port.
+    pub fn listens_on(&self, port: Port) -> bool {
+        self.hostapd.iter().any(|hostapd| hostapd.port == port)
+    }
+}
+
 const MINUTE: u64 = 60;
 /// Three intervals of RADIUS accounting, which RFC 2869 (2.1) wants to be at least ten minutes.
 const LENGTHS: [u64; 3] = [30 * MINUTE, 60 * MINUTE, 120 * MINUTE];
