@@ -11,14 +11,18 @@ use anyhow::{Context as _, Result, bail};
 use crate::{ebpf, process, workspace};
 
 /// Programs the tests start, and the Debian package each comes in.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("bpftool", "bpftool"),
     ("curl", "curl"),
     ("echoscu", "dcmtk"),
     ("ethtool", "ethtool"),
+    ("hostapd", "hostapd"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    ("openssl", "openssl"),
     ("tcpdump", "tcpdump"),
+    ("wpa_cli", "wpasupplicant"),
+    ("wpa_supplicant", "wpasupplicant"),
 ];
 
 /// Programs that the demonstration starts.
