@@ -16,7 +16,7 @@ use crate::identity::Speaker;
 use crate::parse::{self, Network, Transport, ethertype};
 use crate::tables::Way;
 use crate::verdict::refuse;
-use crate::{DropReason, Frame, Hop, Mac, PassReason, Port, Tables, Ticks, guard};
+use crate::{DropReason, Frame, Hop, Mac, PassReason, Port, Tables, Ticks, eapol, guard};
 
 use self::exit::exit;
 use self::extended::extended;
@@ -56,7 +56,7 @@ where
         ethertype::ARP => return guard::arp(frame, tables, note, link.payload),
         ethertype::IPV4 => parse::ipv4(frame, link.payload),
         ethertype::IPV6 => parse::ipv6(frame, link.payload),
-        _ => return refuse(DropReason::Ethertype),
+        _ => return eapol::decide(frame, tables, note, tables.port()),
     };
     match network {
         Ok(network) => packet(frame, tables, note, &network),

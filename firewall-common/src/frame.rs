@@ -324,6 +324,17 @@ pub mod wire {
         }
     }
     header! {
+        /// The header of an EAPOL packet (IEEE 802.1X-2020, 11.3).
+        Eapol {
+            /// Protocol version.
+            version: u8,
+            /// Packet type.
+            kind: u8,
+            /// Bytes of the body.
+            length: u16,
+        }
+    }
+    header! {
         /// A link-layer address option (RFC 4861, 4.6.1).
         LinkOption {
             /// Type.
@@ -341,7 +352,7 @@ use crate::flow::{Scale, Sender};
 use crate::image::Tolerance;
 use crate::parse::{self, Options, Part};
 use crate::word::Word64;
-use crate::{DropReason, Note, Tables};
+use crate::{DropReason, Note, Port, Tables, eapol};
 use wire::Wire;
 
 /// A frame from its first Ethernet byte on.
@@ -368,6 +379,17 @@ pub trait Frame {
     #[inline(always)]
     fn extension(&self, start: u32, end: u32) -> Result<Options, DropReason> {
         parse::extension(self, &Word64::default(), start, end)
+    }
+
+    /// [`eapol::judge`], as a function of its own, too.
+    #[inline(always)]
+    fn eapol<T: Tables + ?Sized>(
+        &self,
+        tables: &T,
+        note: &mut Note,
+        port: Port,
+    ) -> Result<(), DropReason> {
+        eapol::judge(self, tables, note, port)
     }
 
     /// [`decide::tolerance`], as a function of its own, too.

@@ -9,6 +9,7 @@
 pub mod abi;
 pub mod addr;
 pub mod decide;
+pub mod eapol;
 pub mod event;
 pub mod flow;
 pub mod fragment;

@@ -48,6 +48,12 @@ pub trait Tables {
     fn port(&self) -> Port;
     /// How frames from there cross the gateway.
     fn way(&self) -> Way;
+    /// Whether an authenticator on the gateway speaks IEEE 802.1X with the nodes on that port, which is
+    /// the program's own.
+    #[inline(always)]
+    fn authenticates(&self, _port: Port) -> bool {
+        false
+    }
     /// A port's own MAC and the longest packet that it sends; `None` only if the map is missing.
     fn port_state(&self, port: Port) -> Option<&PortState>;
     /// Whether an address is the gateway's own. A bridge has none.

@@ -46,6 +46,8 @@ reasons! {
         /// A frame of an allowed flow that is left to the gateway's kernel, which resolves the
         /// neighbour, or answers that the packet is too big or has come too far.
         Kernel = "kernel",
+        /// IEEE 802.1X between a node and the authenticator of the port that it is attached to.
+        Eapol = "eapol",
     }
 }
 
@@ -60,7 +62,7 @@ reasons! {
         Isolated = "isolated",
         /// The frame ends before its headers do.
         Truncated = "truncated",
-        /// Neither IPv4, IPv6 nor ARP.
+        /// Neither IPv4, IPv6 nor ARP, nor 802.1X where it is spoken.
         Ethertype = "ethertype",
         /// A priority tag, stacked tags, an 802.1ad tag, or any tag where the binding has none.
         Vlan = "vlan",

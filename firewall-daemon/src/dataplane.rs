@@ -196,6 +196,7 @@ impl DataPlane {
                 way: config.gateway.way(index),
                 jumbo: port.jumbo,
                 routes: true,
+                authenticates: config.authentication.listens_on(index),
                 timeouts: load::timeouts(clock),
                 limits: load::limits(config, clock),
                 events_per_tick: EVENTS_PER_TICK,
@@ -292,7 +293,7 @@ impl DataPlane {
     /// ask.
     pub fn survey(&self) -> io::Result<Survey> {
         match self.mode {
-            Mode::Bridge => Ok(Survey::default()),
+            Mode::Bridge => Ok(neighbourhood::introduce(&self.maps, &self.ports)),
             Mode::Router => {
                 fault::at(Step::Survey)?;
                 neighbourhood::survey(&self.maps, &self.ports)

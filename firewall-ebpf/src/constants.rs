@@ -17,6 +17,9 @@ static IS_ROUTER: Global<u32> = Global::new(0);
 /// Whether a router looks up routes; otherwise it leaves every packet to the kernel.
 #[unsafe(no_mangle)]
 static ROUTES: Global<u32> = Global::new(0);
+/// Whether an authenticator speaks IEEE 802.1X with the nodes on the port.
+#[unsafe(no_mangle)]
+static AUTHENTICATES: Global<u32> = Global::new(0);
 /// Lines of one half of the image.
 #[unsafe(no_mangle)]
 static LINES: Global<u32> = Global::new(0);
@@ -65,6 +68,12 @@ pub(crate) fn way() -> Way {
 #[inline(always)]
 pub(crate) fn looks_up_routes() -> bool {
     ROUTES.load() != 0
+}
+
+/// Whether an authenticator speaks IEEE 802.1X with the nodes on the port.
+#[inline(always)]
+pub(crate) fn authenticates() -> bool {
+    AUTHENTICATES.load() != 0
 }
 
 /// Lines of one half of the image.

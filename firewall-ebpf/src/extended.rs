@@ -9,7 +9,7 @@ use firewall_common::decide::{self, Course};
 use firewall_common::flow::Flow;
 use firewall_common::image::Tolerance;
 use firewall_common::parse::{self, Options, Part};
-use firewall_common::{DropReason, Note};
+use firewall_common::{DropReason, Note, Port, eapol};
 
 use crate::frame::{Buffer, Packet};
 use crate::maps::{self, Kernel};
@@ -80,7 +80,16 @@ fn readable() {
 
 /// What reads the frame, once for each kind of context.
 macro_rules! read {
-    ($frame:ident, $context:ty, $kernel:expr; $extension:ident $tolerance:ident $chain:ident $course:ident) => {
+    ($frame:ident, $context:ty, $kernel:expr; $eapol:ident $extension:ident $tolerance:ident $chain:ident $course:ident) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub(crate) extern "C" fn $eapol(context: *mut $context, note: *mut Note, port: u64) -> u64 {
+            let port = Port((port & 0xffff) as u16);
+            called(note, |note| {
+                eapol::judge(&$frame::of(context), &$kernel, note, port).map(|()| 0)
+            })
+        }
+
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub(crate) extern "C" fn $extension(context: *mut $context, place: u64) -> u64 {
@@ -139,11 +148,11 @@ macro_rules! read {
 
 read! {
     Packet, xdp_md, Kernel::new(ptr::null_mut());
-    cordon_extension cordon_tolerance cordon_chain cordon_course
+    cordon_eapol cordon_extension cordon_tolerance cordon_chain cordon_course
 }
 read! {
     Buffer, __sk_buff, Kernel::of_gateway();
-    cordon_extension_out cordon_tolerance_out cordon_chain_out cordon_course_out
+    cordon_eapol_out cordon_extension_out cordon_tolerance_out cordon_chain_out cordon_course_out
 }
 
 // These answer as those of `consult` do.

@@ -140,6 +140,17 @@ impl Frame for Buffer {
     }
 
     #[inline(always)]
+    fn eapol<T: Tables + ?Sized>(
+        &self,
+        _tables: &T,
+        note: &mut Note,
+        port: Port,
+    ) -> Result<(), DropReason> {
+        let answer = extended::cordon_eapol_out(self.context, note, port.0 as u64);
+        extended::told(answer, note).map(|_| ())
+    }
+
+    #[inline(always)]
     fn tolerance<T: Tables + ?Sized>(
         &self,
         _tables: &T,
@@ -230,6 +241,17 @@ impl Frame for Packet {
     fn extension(&self, start: u32, end: u32) -> Result<Options, DropReason> {
         let place = start as u64 | (end as u64) << 32;
         extended::options(extended::cordon_extension(self.context, place))
+    }
+
+    #[inline(always)]
+    fn eapol<T: Tables + ?Sized>(
+        &self,
+        _tables: &T,
+        note: &mut Note,
+        port: Port,
+    ) -> Result<(), DropReason> {
+        let answer = extended::cordon_eapol(self.context, note, port.0 as u64);
+        extended::told(answer, note).map(|_| ())
     }
 
     #[inline(always)]

@@ -254,6 +254,11 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
+    fn authenticates(&self, _port: Port) -> bool {
+        constants::authenticates()
+    }
+
+    #[inline(always)]
     fn port_state(&self, port: Port) -> Option<&PortState> {
         PORT_STATES.get(port.0 as u32)
     }

@@ -39,7 +39,8 @@ pub(crate) fn event<F: Frame>(verdict: Verdict, note: &Note, packet: &F, now: Ti
             | PassReason::Related
             | PassReason::Arp
             | PassReason::NeighbourDiscovery
-            | PassReason::Kernel,
+            | PassReason::Kernel
+            | PassReason::Eapol,
         ) => return,
     }
     let Some(state) = maps::event_state() else {

@@ -58,6 +58,7 @@ fn programs() -> Vec<(&'static str, OwnedFd)> {
             way,
             jumbo,
             routes: true,
+            authenticates: true,
             timeouts,
             limits,
             events_per_tick: 16,

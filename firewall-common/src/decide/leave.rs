@@ -11,7 +11,7 @@ use crate::abi::Stop;
 use crate::flow::{Flow, Sender, Signature, other};
 use crate::parse::{self, Network, Part, Transport, ethertype};
 use crate::tables::Way;
-use crate::{DropReason, Frame, Port, RuleSlot, SubnetworkSlot, Tables, Ticks, Vlan, guard};
+use crate::{DropReason, Frame, Port, RuleSlot, SubnetworkSlot, Tables, Ticks, Vlan, eapol, guard};
 
 /// Where the kernel has a frame from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,13 +75,17 @@ where
 {
     note.forget();
     let moment = moment(tables, now)?;
+    let Leaving { origin, port, tag } = leaving;
+    let mut link = parse::link(frame, Port::GATEWAY)?;
+    if link.ethertype == ethertype::EAPOL && origin == Origin::Gateway && tag == Vlan::UNTAGGED {
+        note.link(&link);
+        return eapol::decide(frame, tables, note, port);
+    }
     match tables.way() {
-        // A bridge has no address and sends nothing of its own.
+        // A bridge has no address and sends nothing else of its own.
         Way::Bridge { .. } => return Err(DropReason::Egress),
         Way::Router => {}
     }
-    let Leaving { origin, port, tag } = leaving;
-    let mut link = parse::link(frame, Port::GATEWAY)?;
     let vlan = match (link.signature.vlan(), tag) {
         (inside, Vlan::UNTAGGED) => inside,
         (Vlan::UNTAGGED, beside) => beside,

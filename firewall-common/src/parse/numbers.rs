@@ -10,6 +10,8 @@ pub mod ethertype {
     pub const VLAN: u16 = 0x8100;
     /// IPv6.
     pub const IPV6: u16 = 0x86dd;
+    /// EAP over LANs (IEEE 802.1X-2020, 11.1.4).
+    pub const EAPOL: u16 = 0x888e;
     /// IEEE 802.1ad service tag.
     pub const SERVICE_VLAN: u16 = 0x88a8;
     /// The service tag that older equipment uses.

@@ -8,6 +8,7 @@ mod values;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use firewall_common::Port;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -30,6 +31,13 @@ pub struct Authentication {
     pub radius: Option<Radius>,
     /// Leases by mutual TLS, if there is a table for them.
     pub mtls: Option<Mtls>,
+}
+
+impl Authentication {
+    /// Whether a hostapd authenticates nodes on that port.
+    pub fn listens_on(&self, port: Port) -> bool {
+        self.hostapd.iter().any(|hostapd| hostapd.port == port)
+    }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -32,6 +32,8 @@ pub struct Constants {
     pub jumbo: bool,
     /// Whether a router looks up routes, or leaves every packet to the kernel.
     pub routes: bool,
+    /// Whether an authenticator speaks IEEE 802.1X with the nodes on it.
+    pub authenticates: bool,
     /// How long flows live.
     pub timeouts: Timeouts,
     /// How many flows one node may open.
@@ -148,8 +150,16 @@ fn refused(error: EbpfError) -> LoadError {
 fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u32)> {
     let mut globals = vec![("LINES", sizes.lines), ("BUCKETS", buckets_for(sizes.flows))];
     if let Some(constants) = constants {
-        let Constants { port, way, jumbo: _, routes, timeouts, limits, events_per_tick } =
-            constants;
+        let Constants {
+            port,
+            way,
+            jumbo: _,
+            routes,
+            authenticates,
+            timeouts,
+            limits,
+            events_per_tick,
+        } = constants;
         let (is_router, peer) = match way {
             Way::Bridge { peer } => (false, peer.0),
             Way::Router => (true, 0),
@@ -160,6 +170,7 @@ fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u
             ("PEER", u32::from(peer)),
             ("IS_ROUTER", is_router.into()),
             ("ROUTES", (*routes).into()),
+            ("AUTHENTICATES", (*authenticates).into()),
             ("EVENTS_PER_TICK", *events_per_tick),
             ("LIMIT_HALF_OPEN", limits.half_open),
             ("LIMIT_NEW_FLOWS", limits.new_flows),

@@ -130,6 +130,18 @@ pub fn survey(maps: &Maps, ports: &[GuardedPort]) -> io::Result<Survey> {
     Ok(Survey { is_changed, left_out })
 }
 
+/// Tells a bridge's program the MACs of its ports. It needs them where 802.1X is spoken; no flow depends
+/// on them.
+pub fn introduce(maps: &Maps, ports: &[GuardedPort]) -> Survey {
+    for (port, state) in ports.iter().zip(&*maps.port_states) {
+        let interface = Interface::new(&port.interface);
+        if let (Ok(mac), Ok(mtu)) = (interface.mac(), interface.mtu()) {
+            tell(state, mac.word(), u64::from(mtu));
+        }
+    }
+    Survey::default()
+}
+
 /// Lets the kernel forward what comes in on guarded ports and their VLAN devices: what the program
 /// leaves to it. Not before: until a port is guarded, a kernel that forwards would let everything by.
 pub fn forward(ports: &[GuardedPort]) -> io::Result<()> {

@@ -122,6 +122,7 @@ impl Trial {
                 jumbo: false,
                 // Expectations are about rules, and hold while a neighbour is away.
                 routes,
+                authenticates: config.authentication.listens_on(port),
                 timeouts: load::timeouts(clock),
                 // Expectations come all at once.
                 limits,

@@ -149,7 +149,10 @@ impl Pair<'_> {
         assert!(agrees, "port {port}: {decided:?}, not {expected:?}: {}", hex(frame));
         let opens = decided.is_ok_and(|passage| match passage.reason {
             PassReason::Opened | PassReason::Arp | PassReason::NeighbourDiscovery => true,
-            PassReason::Established | PassReason::Related | PassReason::Kernel => false,
+            PassReason::Established
+            | PassReason::Related
+            | PassReason::Kernel
+            | PassReason::Eapol => false,
         });
         assert!(opens || flows().is_subset(&before), "{decided:?} remembers {}", hex(frame));
     }

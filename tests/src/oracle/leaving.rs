@@ -24,7 +24,11 @@ pub enum Origin {
 impl Oracle {
     /// Judges the next frame that the kernel wants to send out of that port.
     pub fn judge_leaving(&mut self, origin: Origin, port: u16, bytes: &[u8]) -> Judgement {
-        // A bridge has nothing to say.
+        let is_running = self.standing.stop != Level::Hard;
+        if origin == Origin::Gateway && is_running && self.is_from_authenticator(port, bytes) {
+            return Judgement::Passes(PassReason::Eapol, Exit::Kept);
+        }
+        // A bridge has nothing else to say.
         let Mode::Router(surroundings) = &self.mode else { return Judgement::Drops };
         let own = surroundings.ports[usize::from(port)].mac;
         let Some(frame) = wire::read(bytes) else { return Judgement::Drops };

@@ -3,6 +3,7 @@
 //! none of the decision's code. It asks everything again for every frame and remembers only who
 //! talks with whom.
 
+mod authenticator;
 mod error;
 mod flow;
 mod leaving;
@@ -112,6 +113,8 @@ pub struct Oracle {
     mode: Mode,
     policy: Policy,
     standing: Standing,
+    /// The ports where 802.1X is spoken, and their MACs.
+    authenticators: BTreeMap<u16, [u8; 6]>,
     /// How many flows may be established at once.
     capacity: usize,
     /// In seconds.
@@ -127,8 +130,18 @@ impl Oracle {
     /// One that has seen nothing yet, at second 0.
     pub fn new(mode: Mode, policy: &Policy, standing: Standing, capacity: usize) -> Self {
         let (policy, flows, questions) = (policy.clone(), Vec::new(), Vec::new());
-        let quotas = Quotas::default();
-        Self { mode, policy, standing, capacity, now: 0, epoch: 0, flows, questions, quotas }
+        Self {
+            mode,
+            policy,
+            standing,
+            authenticators: BTreeMap::new(),
+            capacity,
+            now: 0,
+            epoch: 0,
+            flows,
+            questions,
+            quotas: Quotas::default(),
+        }
     }
 
     /// What it has been told.
@@ -142,6 +155,11 @@ impl Oracle {
             Mode::Bridge => None,
             Mode::Router(surroundings) => Some(surroundings),
         }
+    }
+
+    /// Nodes on a port are authenticated there, by an authenticator with the port's MAC.
+    pub fn authenticate_on(&mut self, port: u16, mac: [u8; 6]) {
+        self.authenticators.insert(port, mac);
     }
 
     /// In seconds.
@@ -198,6 +216,9 @@ impl Oracle {
     pub fn judge(&mut self, port: u16, frame: &[u8]) -> Judgement {
         if self.standing.stop == Level::Hard {
             return Judgement::Drops;
+        }
+        if self.is_for_authenticator(port, frame) {
+            return Judgement::Passes(PassReason::Eapol, Exit::Kernel);
         }
         let Some(frame) = wire::read(frame) else { return Judgement::Drops };
         let is_message = matches!(frame.content, Content::Neighbour(_));

@@ -9,6 +9,7 @@
 mod arbitrary;
 mod attacks;
 mod datagrams;
+mod eapol;
 mod errors;
 mod extensions;
 mod fixture;

@@ -2,20 +2,21 @@
 //! while policies, stops, isolations, leases and time go on.
 
 use firewall_common::{PassReason, Port, Ticks, Verdict};
+use firewall_policy::explain::Memory;
 use firewall_policy::{Capacity, Image, Policy, SequentialSlots, compile};
 use firewall_tests::oracle::{Exit, Judgement, Level, Limits, Mode, Oracle, Origin, Standing};
 use firewall_tests::packet::hex;
 use firewall_tests::runner::action;
 
 use crate::fixture::{forwarded, retagged};
-use crate::gateway::{Gateway, Ran, TURN, limits};
+use crate::gateway::{AUTHENTICATOR, Gateway, Ran, TURN, limits};
 use crate::mutate::mutate;
 use crate::play::Play;
 use crate::policies::{policy, routed};
 use crate::random::{Random, Tally, is_thorough, sessions};
 use crate::stateless::stop;
 use crate::talk::{Sent, Talk};
-use crate::{router, routes};
+use crate::{authenticator, router, routes};
 
 /// So few that there is no room for another now and then.
 const FLOWS: u32 = 6;
@@ -73,6 +74,11 @@ pub(crate) fn agree(expected: Judgement, ran: &Ran, frame: &[u8]) -> bool {
     *verdict == Verdict::Pass(reason) && (*action, output) == (left.0, &left.1)
 }
 
+/// The MAC of the port with an authenticator.
+fn own(gateway: &Gateway) -> [u8; 6] {
+    if gateway.is_routing() { routes::mac(AUTHENTICATOR).0 } else { Memory::MAC.0 }
+}
+
 /// The program, and what it must agree with.
 pub(crate) struct Pair<'g> {
     gateway: &'g Gateway,
@@ -113,10 +119,17 @@ fn session(gateway: &mut Gateway, seed: u64, tally: &mut Tally) {
         if random.once_in(8) {
             mutate(random, &mut sent);
         }
+        if random.once_in(20) {
+            sent = authenticator::asked(random, own(gateway));
+        }
         if pair.is_overtaken() {
             return;
         }
         pair.send(seed, &sent, tally);
+        if random.once_in(20) {
+            let sent = authenticator::answered(random, own(gateway));
+            pair.leave(seed, Origin::Gateway, &sent, tally);
+        }
     }
     pair.settle(seed);
 }
@@ -158,6 +171,7 @@ impl<'g> Pair<'g> {
         if gateway.is_limited() {
             oracle = oracle.limited(quotas(gateway.hz()));
         }
+        oracle.authenticate_on(AUTHENTICATOR, own(gateway));
         gateway.await_turn();
         let (current, waits, turn) = (0, 0, gateway.turn());
         let mut pair = Self { gateway, oracle, images, policies, current, waits, turn };

@@ -11,8 +11,9 @@ use firewall_policy::explain::{Memory, Sizes};
 use firewall_policy::{Capacity, Image, Policy, SequentialSlots, compile};
 use firewall_tests::packet::hex;
 
+use crate::authenticator;
 use crate::fixture::{POLICY, compiled, retagged};
-use crate::gateway::Gateway;
+use crate::gateway::{AUTHENTICATOR, Gateway};
 use crate::mutate::mutate;
 use crate::policies::policy;
 use crate::random::{Random, Tally, is_thorough, sessions};
@@ -62,6 +63,7 @@ impl Pair {
                 self.memory.add_local(address.into());
             }
         }
+        self.memory.authenticate_on(Port(AUTHENTICATOR));
         // Host memory has room for the nodes that it has heard of.
         images.iter().rev().for_each(|image| self.memory.publish(image));
         self.gateway.reset(&images[0]);
@@ -223,6 +225,9 @@ pub(crate) fn session(pair: &mut Pair, seed: u64, policies: &[Policy], tally: &m
             if random.once_in(3) {
                 mutate(&mut random, &mut sent);
             }
+        }
+        if random.once_in(30) {
+            sent = authenticator::asked(&mut random, Memory::MAC.0);
         }
         pair.send(seed, &sent, tally);
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use firewall_common::abi::{Count, EventState, Stop};
 use firewall_common::quota::Limits;
-use firewall_common::{NodeSlot, Port, SubnetworkSlot, Ticks, Verdict};
+use firewall_common::{NodeSlot, PassReason, Port, SubnetworkSlot, Ticks, Verdict};
 use firewall_daemon::config::Config;
 use firewall_daemon::dataplane::clock::Clock;
 use firewall_daemon::dataplane::pins::remove_directory;
@@ -26,6 +26,10 @@ use firewall_tests::runner::action;
 
 /// The ports, in pairs.
 pub(crate) const PORTS: [&str; 4] = ["inside", "outside", "left", "right"];
+
+/// The port with an authenticator: the first, of a bridge's as of a router's, which are in alphabetical
+/// order.
+pub(crate) const AUTHENTICATOR: u16 = 0;
 
 /// The established flows that there is room for unless a test says otherwise.
 pub(crate) const FLOWS: u32 = 1024;
@@ -246,6 +250,7 @@ impl Loaded {
         let (action, output) = self.trial.run(port, frame).unwrap();
         let verdict = self.verdict(port, frame);
         let expected: &[u32] = match (verdict, self.kind) {
+            (Verdict::Pass(PassReason::Eapol), _) => &[action::PASS],
             (Verdict::Pass(_), Kind::Bridge | Kind::Limited) => &[action::REDIRECT],
             (Verdict::Pass(_), Kind::Router) => &[action::PASS],
             (Verdict::Pass(_), Kind::Routing | Kind::LimitedRouting) => {
@@ -335,6 +340,9 @@ fn configured(directory: &Path, flows: u32, gateway: &str) -> Config {
     for port in PORTS {
         text.push_str(&format!("[port.{port}]\ninterface = \"{port}\"\n"));
     }
+    let port = PORTS[usize::from(AUTHENTICATOR)];
+    let socket = "/run/hostapd/port";
+    text.push_str(&format!("[[authentication.hostapd]]\nport = {port:?}\nsocket = {socket:?}\n"));
     text.parse().unwrap()
 }
 

@@ -7,6 +7,8 @@
     reason = "a test that cannot build its surroundings has failed"
 )]
 
+mod authenticator;
+
 /// The rows, and the policy they are written for, are those of the decision's own tests.
 #[path = "../decide/attacks.rs"]
 mod attacks;

@@ -24,6 +24,7 @@ pub const fn passed(reason: PassReason) -> &'static str {
             "It belongs to a connection that a rule allows; the gateway's kernel forwards it, or \
              answers that it is too big or has come too far."
         }
+        PassReason::Eapol => "It is for, or from, the authenticator of the port.",
     }
 }
 

@@ -66,6 +66,7 @@ pub struct Memory {
 struct Surroundings {
     local: HashSet<Addr>,
     ports: HashMap<Port, PortState>,
+    authenticators: HashSet<Port>,
     routes: HashMap<Addr, Route>,
 }
 
@@ -103,6 +104,11 @@ impl Memory {
     pub fn set_port(&mut self, port: Port, mac: Mac, mtu: u64) {
         let state = PortState { mac: Word64::new(mac.word()), mtu: Word64::new(mtu) };
         self.surroundings.ports.insert(port, state);
+    }
+
+    /// Has an authenticator speak IEEE 802.1X with the nodes on a port.
+    pub fn authenticate_on(&mut self, port: Port) {
+        self.surroundings.authenticators.insert(port);
     }
 
     /// Says what the kernel's routes say of a destination, or with [`Addr::UNSPECIFIED`] of all others.
@@ -250,6 +256,10 @@ impl Tables for Behind<'_> {
 
     fn way(&self) -> Way {
         self.way
+    }
+
+    fn authenticates(&self, port: Port) -> bool {
+        self.memory.surroundings.authenticators.contains(&port)
     }
 
     fn port_state(&self, port: Port) -> Option<&PortState> {
