@@ -13,6 +13,11 @@
 //! at once, both look again afterwards and the later place gives way. A reader may hold a flow that is
 //! being forgotten, as with the kernel's own preallocated maps.
 
+#[cfg(not(target_arch = "bpf"))]
+mod sweep;
+
+#[cfg(not(target_arch = "bpf"))]
+pub use self::sweep::{Left, flows, sweep};
 use super::{Flow, FlowKey};
 use crate::tables::Full;
 use crate::word::Word64;
@@ -353,61 +358,4 @@ const fn free(control: u64) -> u64 {
 const fn lowest(marks: u64) -> u32 {
     let first = (marks & marks.wrapping_neg()) >> 7;
     (first.wrapping_mul(0x0001_0203_0405_0607) >> 56) as u32
-}
-
-/// Every flow in the table.
-#[cfg(not(target_arch = "bpf"))]
-pub fn flows<E: Established + ?Sized>(table: &E) -> impl Iterator<Item = (FlowKey, &Flow)> {
-    let shown = (0..table.count()).flat_map(move |bucket| {
-        let control = table.bucket(bucket).map_or(0, Word64::load);
-        let shown = (0..WAYS).filter(move |number| control >> (8 * number) & TAG != 0);
-        shown.filter_map(move |number| slot(table, bucket, number))
-    });
-    shown.map(|slot| (slot.key(), &slot.flow))
-}
-
-/// What came of a bucket that was swept.
-#[cfg(not(target_arch = "bpf"))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Left {
-    /// Flows that stay.
-    pub kept: u32,
-    /// Flows that are forgotten.
-    pub forgotten: u32,
-}
-
-/// Forgets the flows of a bucket that are over, as `is_over` says.
-#[cfg(not(target_arch = "bpf"))]
-pub fn sweep<E: Established + ?Sized>(
-    table: &E,
-    bucket: u32,
-    is_over: impl Fn(&Flow) -> bool,
-) -> Left {
-    let mut left = Left::default();
-    let Some(control) = table.bucket(bucket) else {
-        return left;
-    };
-    for number in 0..WAYS {
-        let seen = control.load();
-        let Some(slot) = slot(table, bucket, number) else {
-            continue;
-        };
-        if seen >> (8 * number) & TAG == 0 {
-            continue;
-        }
-        // Whatever has been entered since has changed the word.
-        if is_over(&slot.flow) && control.exchange(seen, seen & !at(number, 0xff)) == seen {
-            left.forgotten += 1;
-        } else {
-            left.kept += 1;
-        }
-    }
-    left
-}
-
-#[cfg(not(target_arch = "bpf"))]
-impl Slot {
-    fn key(&self) -> FlowKey {
-        FlowKey::from_words(self.key.each_ref().map(Word64::load))
-    }
 }

@@ -3,6 +3,8 @@
 //! What it says is to be done is done in the kernel by plain stores; the kernel itself lets nobody
 //! speak after a lease's end, whether anybody looks here or not.
 
+mod act;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use firewall_common::{Mac, NodeSlot};
 use firewall_policy::model::Criticality;
 use foldhash::{HashMap, HashMapExt as _};
 
+pub use self::act::{Act, News};
 use super::register::{Register, Subject};
 use super::store::Kept;
 use super::{Claim, EndReason, Proof, Refusal, Source, Whose};
@@ -55,80 +58,6 @@ pub struct Lease {
     pub in_grace: bool,
     slot: NodeSlot,
     binding: u64,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
-    /// The kernel lets the node speak until then.
-    Hold {
-        /// Which node.
-        slot: NodeSlot,
-        /// Until when.
-        until: Duration,
-    },
-    /// The kernel lets the node speak no longer.
-    End {
-        /// Which node.
-        slot: NodeSlot,
-    },
-    /// Somebody should know.
-    Tell(News),
-}
-
-/// What somebody should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// A node may speak.
-    Granted {
-        /// Which.
-        node: Arc<str>,
-        /// Who says so.
-        source: Source,
-        /// As whom.
-        identity: Arc<str>,
-    },
-    /// A lease goes on by another session, from another source, or its source is back.
-    Renewed {
-        /// Whose.
-        node: Arc<str>,
-        /// Who says so.
-        source: Source,
-    },
-    /// A node may not speak any more.
-    Ended {
-        /// Which.
-        node: Arc<str>,
-        /// Who had granted it.
-        source: Source,
-        /// Why.
-        reason: EndReason,
-    },
-    /// A proof granted nothing.
-    Refused {
-        /// Who has seen it.
-        source: Source,
-        /// As whom.
-        identity: String,
-        /// From which MAC.
-        mac: Option<Mac>,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// A source cannot be asked any more.
-    Lost {
-        /// Which.
-        source: Source,
-        /// How many leases have ended by that.
-        ended: usize,
-        /// How many go on for their grace.
-        in_grace: usize,
-    },
-    /// It can be asked again.
-    Back {
-        /// Which.
-        source: Source,
-    },
 }
 
 /// Every lease of the policy's nodes, at most one each.

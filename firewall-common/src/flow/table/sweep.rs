@@ -1,0 +1,58 @@
+//! What only userspace does with the table: it walks over it, and forgets what is over.
+
+use super::{Established, Slot, TAG, WAYS, at, slot};
+use crate::flow::{Flow, FlowKey};
+use crate::word::Word64;
+
+/// Every flow in the table.
+pub fn flows<E: Established + ?Sized>(table: &E) -> impl Iterator<Item = (FlowKey, &Flow)> {
+    let shown = (0..table.count()).flat_map(move |bucket| {
+        let control = table.bucket(bucket).map_or(0, Word64::load);
+        let shown = (0..WAYS).filter(move |number| control >> (8 * number) & TAG != 0);
+        shown.filter_map(move |number| slot(table, bucket, number))
+    });
+    shown.map(|slot| (slot.key(), &slot.flow))
+}
+
+/// What came of a bucket that was swept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Flows that stay.
+    pub kept: u32,
+    /// Flows that are forgotten.
+    pub forgotten: u32,
+}
+
+/// Forgets the flows of a bucket that are over, as `is_over` says.
+pub fn sweep<E: Established + ?Sized>(
+    table: &E,
+    bucket: u32,
+    is_over: impl Fn(&Flow) -> bool,
+) -> Left {
+    let mut left = Left::default();
+    let Some(control) = table.bucket(bucket) else {
+        return left;
+    };
+    for number in 0..WAYS {
+        let seen = control.load();
+        let Some(slot) = slot(table, bucket, number) else {
+            continue;
+        };
+        if seen >> (8 * number) & TAG == 0 {
+            continue;
+        }
+        // Whatever has been entered since has changed the word.
+        if is_over(&slot.flow) && control.exchange(seen, seen & !at(number, 0xff)) == seen {
+            left.forgotten += 1;
+        } else {
+            left.kept += 1;
+        }
+    }
+    left
+}
+
+impl Slot {
+    fn key(&self) -> FlowKey {
+        FlowKey::from_words(self.key.each_ref().map(Word64::load))
+    }
+}
