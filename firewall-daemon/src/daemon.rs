@@ -266,27 +266,8 @@ impl Daemon {
 }
 
 fn log(steps: &Steps) {
-    let Steps {
-        read_ms,
-        parse_ms,
-        resolve_ms,
-        compile_ms,
-        try_ms,
-        flows_ms,
-        activate_ms,
-        compare_ms,
-    } = steps;
-    tracing::info!(
-        read_ms,
-        parse_ms,
-        resolve_ms,
-        compile_ms,
-        try_ms,
-        flows_ms,
-        activate_ms,
-        compare_ms,
-        "what the policy took"
-    );
+    let took = steps.named().map(|(step, ms)| format!("{step} {ms:.1} ms")).join(", ");
+    tracing::info!("the policy took: {took}");
 }
 
 fn changes(difference: Difference) -> Changes {
