@@ -65,7 +65,7 @@ impl Daemon {
     async fn hear_nodes(self: Arc<Self>, settings: config::Mtls) {
         let open = || async {
             let server = Server::bind(&settings).await;
-            server.map_err(|error| sentence(&error))
+            server.map_err(|error| format!("{}; {}", sentence(&error), error.hint()))
         };
         let server = self.open_source(Source::Lease, open).await;
         tracing::info!(address = %settings.listen, "listening for nodes");

@@ -52,6 +52,21 @@ pub enum ServeError {
     },
 }
 
+impl ServeError {
+    /// What to do about it.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Trust(_) => {
+                "name the files that `cordon pki init` has made, or a site's own: ca, crl, \
+                 certificate and key, the key readable by root only"
+            }
+            Self::Bind { .. } => {
+                "set [authentication.mtls] listen to a free address of this machine"
+            }
+        }
+    }
+}
+
 /// The open socket.
 #[derive(Debug)]
 pub struct Server {
