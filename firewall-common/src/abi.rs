@@ -13,7 +13,7 @@ use crate::{Generation, Ticks};
 
 /// The version of every layout in this module, in [`crate::image`], [`crate::event`] and of
 /// [`crate::flow::Flow`]; the counters' order (the verdicts) included.
-pub const LAYOUT: u32 = 4;
+pub const LAYOUT: u32 = 5;
 
 /// The names of the maps, the same on both sides.
 pub mod map {
