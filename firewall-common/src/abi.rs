@@ -13,7 +13,7 @@ use crate::{Generation, Ticks};
 
 /// The version of every layout in this module, in [`crate::image`], [`crate::event`] and of
 /// [`crate::flow::Flow`]; the counters' order (the verdicts) included.
-pub const LAYOUT: u32 = 5;
+pub const LAYOUT: u32 = 6;
 
 /// The names of the maps, the same on both sides.
 pub mod map {
@@ -25,9 +25,9 @@ pub mod map {
     pub const NODES: &str = "NODES";
     /// One [`super::SubnetworkState`] a subnetwork slot; mmapable.
     pub const SUBNETWORKS: &str = "SUBNETWORKS";
-    /// Half-open flows: LRU hash.
-    pub const FLOWS_NEW: &str = "FLOWS_NEW";
-    /// Established flows, a [`crate::flow::table::Slot`] each; mmapable.
+    /// What was asked of neighbours: LRU hash, [`crate::flow::FlowKey`] to [`crate::flow::Flow`].
+    pub const ASKED: &str = "ASKED";
+    /// Flows, a [`crate::flow::table::Slot`] each; mmapable.
     pub const FLOWS: &str = "FLOWS";
     /// Whose those slots are, a [`crate::flow::table::Bucket`] for six; mmapable.
     pub const FLOW_BUCKETS: &str = "FLOW_BUCKETS";
@@ -255,6 +255,8 @@ impl Attachment {
 
 /// The most datagrams whose fragments are awaited; beyond that the oldest gives way.
 pub const DATAGRAMS: u32 = 4096;
+/// The most questions to neighbours whose answers are awaited; beyond that the oldest gives way.
+pub const QUESTIONS: u32 = 16_384;
 /// The most addresses that a router has of its own.
 pub const LOCAL_ADDRESSES: u32 = 4096;
 /// The most interfaces that a router has on its ports, tagged ones included.

@@ -1,5 +1,6 @@
 //! The decision: from a frame to a verdict. The stages run in the order of the functions here.
 
+mod course;
 mod exit;
 mod extended;
 mod fragments;
@@ -11,16 +12,16 @@ mod quota;
 mod related;
 
 use crate::abi::{Publication, Stop};
-use crate::flow::{Advance, End, Flow, Segment, Sender, Signature, State, other};
-use crate::identity::Speaker;
+use crate::flow::{End, Flow, Segment, Sender, Signature};
 use crate::parse::{self, Network, Transport, ethertype};
 use crate::tables::Way;
 use crate::verdict::refuse;
-use crate::{DropReason, Frame, Hop, Mac, PassReason, Port, Tables, Ticks, eapol, guard};
+use crate::{DropReason, Frame, PassReason, Port, Tables, Ticks, eapol, guard};
 
+pub use self::course::{Course, Named, begin, follow};
 use self::exit::exit;
 use self::extended::extended;
-pub use self::extended::{Course, begin, chain, course, follow, tolerance};
+pub use self::extended::{chain, named, tolerance};
 pub use self::fragments::{admit, reassemble, track};
 use self::glance::glance;
 pub use self::leave::{Leaving, Origin, leave};
@@ -194,11 +195,11 @@ fn conversation<T: Tables + ?Sized>(
     sender: Sender,
     segment: Segment,
 ) -> Result<Passage, DropReason> {
-    let Some((flow, established)) = find(tables, note) else {
+    let Some((flow, established)) = tables.find(note) else {
         return open(tables, note, sender, segment);
     };
     if flow.is_expired(note.moment.now) {
-        forget(tables, note, established);
+        tables.remove(note);
         return open(tables, note, sender, segment);
     }
     let state = flow.state();
@@ -207,87 +208,10 @@ fn conversation<T: Tables + ?Sized>(
         && (note.moment.stop == Stop::None || state.is_essential())
         && !flow.is_unleased(note.moment.now);
     if !current {
-        authorise_again(tables, note, sender, flow, established)?;
+        authorise_again(tables, note, sender, flow)?;
     }
-    proceed(tables, note, sender, segment, flow, established)
-}
-
-/// The flow that the note's key names, and whether it is established.
-#[inline(always)]
-fn find<'t, T: Tables + ?Sized>(tables: &'t T, note: &mut Note) -> Option<(&'t Flow, bool)> {
-    let established = if note.is_absent() { None } else { tables.established(note) };
-    match established {
-        Some(flow) => Some((flow, true)),
-        None => tables.half_open(&note.key).map(|flow| (flow, false)),
-    }
-}
-
-/// A packet of a flow that is in force.
-#[inline(always)]
-fn proceed<T: Tables + ?Sized>(
-    tables: &T,
-    note: &mut Note,
-    sender: Sender,
-    segment: Segment,
-    flow: &Flow,
-    established: bool,
-) -> Result<Passage, DropReason> {
-    let state = flow.state();
-    let from_initiator = state.initiator() == sender;
-    // What has no way out moves no window.
-    let (reason, exit) = exit(tables, note, flow, sender)?;
-    let advance = flow.follow(state, sender, segment, &note.segment)?;
-    let advance = match (advance, reason) {
-        // The kernel still has to send it, and the guard to know why.
-        (Advance::End, PassReason::Kernel) => Advance::Keep(state.ended()),
-        (advance, _) => advance,
-    };
-    let passage = Passage {
-        reason,
-        exit,
-        rule: flow.rule(),
-        from: if from_initiator { flow.subnetworks().0 } else { flow.subnetworks().1 },
-        to: if from_initiator { flow.subnetworks().1 } else { flow.subnetworks().0 },
-    };
-    match advance {
-        Advance::Keep(next) => {
-            // Another CPU may have moved it on since.
-            if next != state {
-                flow.set_state(next);
-            }
-            flow.touch(note.moment.now, tables.timeout(next.phase()));
-        }
-        Advance::Promote(state) => {
-            if established {
-                flow.set_state(state);
-                flow.touch(note.moment.now, tables.timeout(state.phase()));
-            } else {
-                note.flow.copy(flow);
-                note.flow.set_state(state);
-                note.flow.touch(note.moment.now, tables.timeout(state.phase()));
-                if tables.promote(note).is_err() {
-                    return refuse(DropReason::FlowTableFull);
-                }
-                tables.refund(note, flow);
-            }
-        }
-        Advance::End => {
-            if !established {
-                tables.refund(note, flow);
-            }
-            forget(tables, note, established);
-        }
-    }
-    Ok(passage)
-}
-
-#[inline(always)]
-fn forget<T: Tables + ?Sized>(tables: &T, note: &mut Note, established: bool) {
-    if established {
-        tables.remove(note);
-    } else {
-        tables.remove_half_open(&note.key);
-    }
+    tables.follow(note, Course { sender, segment, established, renewed: !current }, flow)?;
+    Ok(note.passage)
 }
 
 /// The first packet of a flow.
@@ -299,37 +223,8 @@ fn open<T: Tables + ?Sized>(
     segment: Segment,
 ) -> Result<Passage, DropReason> {
     tables.consult(note, Question::flow(sender))?;
-    enter(tables, note, sender, segment)
-}
-
-/// Keeps a flow that has been granted.
-#[inline(always)]
-fn enter<T: Tables + ?Sized>(
-    tables: &T,
-    note: &mut Note,
-    sender: Sender,
-    segment: Segment,
-) -> Result<Passage, DropReason> {
-    let phase = segment.opens(&note.segment)?;
-    let Note { grant, .. } = *note;
-    let state = State::new(phase, sender, grant.essential);
-    let answer = unheard(&note.destination);
-    let heard = heard(tables, note.signature, Hop::NONE);
-    note.flow.open(&grant, state, sender, [heard, answer]);
-    note.flow.begin_with(sender, segment, &note.segment);
-    note.flow.touch(note.moment.now, tables.timeout(phase));
-    let (_, exit) = exit(tables, note, &note.flow, sender)?;
-    tables.charge(note)?;
-    if tables.insert_half_open(&note.key, &note.flow).is_err() {
-        return refuse(DropReason::FlowTableFull);
-    }
-    Ok(Passage {
-        reason: PassReason::Opened,
-        exit,
-        rule: grant.rule,
-        from: grant.from,
-        to: grant.to,
-    })
+    tables.begin(note, Course::first(sender, segment))?;
+    Ok(note.passage)
 }
 
 /// Whether a frame looks as the frames of that side do.
@@ -341,55 +236,22 @@ fn is_sent_like<T: Tables + ?Sized>(tables: &T, side: Signature, frame: Signatur
     }
 }
 
-/// What a flow keeps of a side that was heard. A router keeps the next hop towards it where a bridge
-/// keeps the MAC that its frames are addressed to.
-#[inline(always)]
-fn heard<T: Tables + ?Sized>(tables: &T, frame: Signature, hop: Hop) -> Signature {
-    match tables.way() {
-        Way::Bridge { .. } => frame,
-        Way::Router => frame.to(hop),
-    }
-}
-
-/// What a receiver's answer will look like, its MAC left zero, which no frame that gets this far
-/// carries.
-#[inline(always)]
-fn unheard(speaker: &Speaker) -> Signature {
-    Signature::new(Mac::default(), Mac::default(), speaker.vlan, speaker.port)
-}
-
 /// A flow whose generation, binding, lease or leave under a stop is not what it was: it is asked
-/// everything again and goes on in place, or this frame dies.
+/// everything again and may go on in place, or this frame dies.
 #[inline(always)]
 fn authorise_again<T: Tables + ?Sized>(
     tables: &T,
     note: &mut Note,
     sender: Sender,
     flow: &Flow,
-    established: bool,
 ) -> Result<(), DropReason> {
     match tables.consult(note, Question::flow(flow.state().initiator())) {
-        Ok(()) => {}
+        Ok(()) => Ok(()),
         // From the wrong side, where an overlapping network lies, it says nothing about the flow.
         Err(DropReason::NoRule) if flow.side(sender).port() == note.signature.port() => {
-            forget(tables, note, established);
-            return refuse(DropReason::Revoked);
+            tables.remove(note);
+            refuse(DropReason::Revoked)
         }
-        Err(reason) => return Err(reason),
+        Err(reason) => Err(reason),
     }
-    renew(tables, note, sender, flow);
-    Ok(())
-}
-
-/// Writes into a flow what has just been granted to it.
-#[inline(always)]
-fn renew<T: Tables + ?Sized>(tables: &T, note: &Note, sender: Sender, flow: &Flow) {
-    let mut hop = flow.side(sender).hop();
-    if flow.generation() != note.moment.generation {
-        // Routes may have changed, too.
-        hop = Hop::NONE;
-        flow.set_side(other(sender), unheard(&note.destination));
-    }
-    flow.set_side(sender, heard(tables, note.signature, hop));
-    flow.authorise(&note.grant);
 }

@@ -347,7 +347,7 @@ pub mod wire {
     }
 }
 
-use crate::decide::{self, Course, Quoted};
+use crate::decide::{self, Named, Quoted};
 use crate::flow::{Scale, Sender};
 use crate::image::Tolerance;
 use crate::parse::{self, Options, Part};
@@ -409,15 +409,15 @@ pub trait Frame {
         decide::chain(self, note, tolerance)
     }
 
-    /// [`decide::course`], as a function of its own, too.
+    /// [`decide::named`], as a function of its own, too.
     #[inline(always)]
-    fn course<T: Tables + ?Sized>(
+    fn named<T: Tables + ?Sized>(
         &self,
         tables: &T,
         note: &mut Note,
         part: Part,
-    ) -> Result<Course, DropReason> {
-        decide::course(self, tables, note, part)
+    ) -> Result<Named, DropReason> {
+        decide::named(self, tables, note, part)
     }
 }
 

@@ -171,7 +171,7 @@ fn pass<T: Tables + ?Sized>(
             Signature::new(Mac::default(), Mac::default(), destination.vlan, destination.port);
         note.flow.open(&grant, state, side, [note.signature, answer]);
         note.flow.touch(note.moment.now, tables.timeout(Phase::Asked));
-        if tables.insert_half_open(&note.key, &note.flow).is_err() {
+        if tables.ask(&note.key, &note.flow).is_err() {
             return Err(DropReason::FlowTableFull);
         }
     } else if !was_asked(tables, note, other(side)) {
@@ -191,7 +191,7 @@ fn pass<T: Tables + ?Sized>(
 
 #[inline(always)]
 fn was_asked<T: Tables + ?Sized>(tables: &T, note: &Note, asker: Sender) -> bool {
-    match tables.half_open(&note.key) {
+    match tables.asked(&note.key) {
         Some(flow) => {
             !flow.is_expired(note.moment.now)
                 && flow.state().initiator() == asker

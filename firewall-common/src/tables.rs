@@ -75,29 +75,20 @@ pub trait Tables {
     fn node(&self, node: NodeSlot) -> Option<&NodeState>;
     /// A subnetwork's standing.
     fn subnetwork(&self, subnetwork: SubnetworkSlot) -> Option<&SubnetworkState>;
-    /// An established flow.
-    fn flow(&self, key: &FlowKey) -> Option<&Flow>;
-    /// The same, for who is in a hurry.
-    #[inline(always)]
-    fn look(&self, key: &FlowKey) -> Look<'_> {
-        self.flow(key).map_or(Look::Absent, Look::Found)
-    }
-    /// The established flow of the note's key. The kernel calls a function for it that the verifier
-    /// walks once.
-    #[inline(always)]
-    fn established(&self, note: &mut Note) -> Option<&Flow> {
-        self.flow(&note.key)
-    }
-    /// A half-open flow.
-    fn half_open(&self, key: &FlowKey) -> Option<&Flow>;
-    /// Enters the note's flow as an established one, in place of the half-open one of that key.
-    fn promote(&self, note: &mut Note) -> Result<(), Full>;
-    /// Enters a half-open flow; an older one may give way.
-    fn insert_half_open(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full>;
-    /// Forgets the established flow of the note's key.
+    /// The established flow of that key, for who is in a hurry.
+    fn look(&self, key: &FlowKey) -> Look<'_>;
+    /// The flow of the note's key, and whether it is established.
+    fn find(&self, note: &mut Note) -> Option<(&Flow, bool)>;
+    /// Enters the note's flow, half-open; another half-open one may give way.
+    fn open(&self, note: &mut Note) -> Result<(), Full>;
+    /// Makes the half-open flow that was found for the note an established one.
+    fn establish(&self, note: &mut Note) -> Result<(), Full>;
+    /// Forgets the flow that was found for the note.
     fn remove(&self, note: &mut Note);
-    /// Forgets a half-open flow.
-    fn remove_half_open(&self, key: &FlowKey);
+    /// What was asked of a neighbour, kept like a flow.
+    fn asked(&self, key: &FlowKey) -> Option<&Flow>;
+    /// Keeps what is asked of a neighbour; an older question may give way.
+    fn ask(&self, key: &FlowKey, question: &Flow) -> Result<(), Full>;
     /// A datagram that comes in fragments.
     fn datagram(&self, key: &FragmentKey) -> Option<&Datagram>;
     /// Enters a datagram that is not there yet; an older one may give way.
@@ -128,14 +119,8 @@ pub trait Tables {
 
     /// [`decide::follow`]; the passage is left in the note.
     #[inline(always)]
-    fn follow(
-        &self,
-        note: &mut Note,
-        course: Course,
-        flow: &Flow,
-        established: bool,
-    ) -> Result<(), DropReason> {
-        decide::follow(self, note, course, flow, established)
+    fn follow(&self, note: &mut Note, course: Course, flow: &Flow) -> Result<(), DropReason> {
+        decide::follow(self, note, course, flow)
     }
 
     /// [`decide::begin`]; the passage is left in the note.

@@ -65,30 +65,20 @@ pub(crate) fn answer(
     }
 }
 
-/// [`maps::locate`].
+/// [`maps::find`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn cordon_locate(note: *mut Note) -> u64 {
-    answer(note, |note| Ok(maps::locate(note)))
+pub(crate) extern "C" fn cordon_find(note: *mut Note) -> u64 {
+    answer(note, |note| Ok(maps::find(note)))
 }
 
-/// Enters the note's flow among the established ones; anything but [`YES`] says that there is no room.
+/// Enters the note's flow, half-open; anything but [`YES`] says that there is no room.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn cordon_insert(note: *mut Note) -> u64 {
-    answer(note, |note| match maps::insert(note) {
+pub(crate) extern "C" fn cordon_open(note: *mut Note) -> u64 {
+    answer(note, |note| match maps::open(note) {
         Ok(()) => Ok(YES),
         Err(Full) => Err(DropReason::FlowTableFull),
-    })
-}
-
-/// Forgets the established flow of the note's key.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn cordon_remove(note: *mut Note) -> u64 {
-    answer(note, |note| {
-        maps::remove(note);
-        Ok(YES)
     })
 }
 

@@ -5,7 +5,7 @@
 use core::ptr;
 
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
-use firewall_common::decide::{self, Course};
+use firewall_common::decide::{self, Course, Named};
 use firewall_common::flow::Flow;
 use firewall_common::image::Tolerance;
 use firewall_common::parse::{self, Options, Part};
@@ -80,7 +80,7 @@ fn readable() {
 
 /// What reads the frame, once for each kind of context.
 macro_rules! read {
-    ($frame:ident, $context:ty, $kernel:expr; $eapol:ident $extension:ident $tolerance:ident $chain:ident $course:ident) => {
+    ($frame:ident, $context:ty, $kernel:expr; $eapol:ident $extension:ident $tolerance:ident $chain:ident $named:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub(crate) extern "C" fn $eapol(context: *mut $context, note: *mut Note, port: u64) -> u64 {
@@ -133,14 +133,10 @@ macro_rules! read {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub(crate) extern "C" fn $course(
-            context: *mut $context,
-            note: *mut Note,
-            part: u64,
-        ) -> u64 {
+        pub(crate) extern "C" fn $named(context: *mut $context, note: *mut Note, part: u64) -> u64 {
             called(note, |note| {
-                decide::course(&$frame::of(context), &$kernel, note, Part::decode(part))
-                    .map(Course::encode)
+                decide::named(&$frame::of(context), &$kernel, note, Part::decode(part))
+                    .map(Named::encode)
             })
         }
     };
@@ -148,40 +144,54 @@ macro_rules! read {
 
 read! {
     Packet, xdp_md, Kernel::new(ptr::null_mut());
-    cordon_eapol cordon_extension cordon_tolerance cordon_chain cordon_course
+    cordon_eapol cordon_extension cordon_tolerance cordon_chain cordon_named
 }
 read! {
     Buffer, __sk_buff, Kernel::of_gateway();
-    cordon_eapol_out cordon_extension_out cordon_tolerance_out cordon_chain_out cordon_course_out
+    cordon_eapol_out cordon_extension_out cordon_tolerance_out cordon_chain_out cordon_named_out
 }
 
 // These answer as those of `consult` do.
 
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn cordon_follow(
-    context: *mut xdp_md,
-    note: *mut Note,
-    flow: *const Flow,
-    number: u64,
-) -> u64 {
-    // SAFETY: the caller's reference, lent for the call.
-    let Some(flow) = (unsafe { flow.as_ref() }) else {
-        return REFUSED;
+/// What a packet makes of its flow, once for what comes in and once for what the gateway's own kernel
+/// sends, which asks for no routes.
+macro_rules! course {
+    ($follow:ident $begin:ident ($($context:ident: $type:ty)?) $kernel:expr) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub(crate) extern "C" fn $follow(
+            $($context: $type,)?
+            note: *mut Note,
+            flow: *const Flow,
+            course: u64,
+        ) -> u64 {
+            // SAFETY: the caller's reference, lent for the call.
+            let Some(flow) = (unsafe { flow.as_ref() }) else {
+                return REFUSED;
+            };
+            called(note, |note| match Course::decode(course) {
+                Some(course) => decide::follow(&$kernel, note, course, flow).map(|()| 0),
+                None => Err(DropReason::NoRule),
+            })
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub(crate) extern "C" fn $begin(
+            $($context: $type,)?
+            note: *mut Note,
+            course: u64,
+        ) -> u64 {
+            called(note, |note| match Course::decode(course) {
+                Some(course) => decide::begin(&$kernel, note, course).map(|()| 0),
+                None => Err(DropReason::NoRule),
+            })
+        }
     };
-    let (course, established) = (Course::decode(number & 0xff), number >> 8 != 0);
-    called(note, |note| {
-        decide::follow(&Kernel::nested(context), note, course, flow, established).map(|()| 0)
-    })
 }
 
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn cordon_begin(context: *mut xdp_md, note: *mut Note, course: u64) -> u64 {
-    called(note, |note| {
-        decide::begin(&Kernel::new(context), note, Course::decode(course)).map(|()| 0)
-    })
-}
+course!(cordon_follow cordon_begin (context: *mut xdp_md) Kernel::new(context));
+course!(cordon_follow_out cordon_begin_out () Kernel::of_gateway());
 
 /// What neither reads the frame nor asks for routes.
 macro_rules! note {

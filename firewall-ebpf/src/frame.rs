@@ -5,7 +5,7 @@ use core::ptr;
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::helpers::generated::bpf_xdp_get_buff_len;
 use aya_ebpf::programs::{TcContext, XdpContext};
-use firewall_common::decide::{self, Course, Quoted};
+use firewall_common::decide::{self, Named, Quoted};
 use firewall_common::flow::{Scale, Sender};
 use firewall_common::frame::wire::Wire;
 use firewall_common::image::Tolerance;
@@ -168,14 +168,14 @@ impl Frame for Buffer {
     }
 
     #[inline(always)]
-    fn course<T: Tables + ?Sized>(
+    fn named<T: Tables + ?Sized>(
         &self,
         _tables: &T,
         note: &mut Note,
         part: Part,
-    ) -> Result<Course, DropReason> {
-        let answer = extended::cordon_course_out(self.context, note, part.encode());
-        extended::told(answer, note).map(Course::decode)
+    ) -> Result<Named, DropReason> {
+        let answer = extended::cordon_named_out(self.context, note, part.encode());
+        extended::told(answer, note).map(Named::decode)
     }
 }
 
@@ -272,14 +272,14 @@ impl Frame for Packet {
     }
 
     #[inline(always)]
-    fn course<T: Tables + ?Sized>(
+    fn named<T: Tables + ?Sized>(
         &self,
         _tables: &T,
         note: &mut Note,
         part: Part,
-    ) -> Result<Course, DropReason> {
-        let answer = extended::cordon_course(self.context, note, part.encode());
-        extended::told(answer, note).map(Course::decode)
+    ) -> Result<Named, DropReason> {
+        let answer = extended::cordon_named(self.context, note, part.encode());
+        extended::told(answer, note).map(Named::decode)
     }
 }
 

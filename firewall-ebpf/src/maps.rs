@@ -12,7 +12,7 @@ use firewall_common::abi::{
     SubnetworkState,
 };
 use firewall_common::decide::{Course, Origin, Question};
-use firewall_common::flow::table::{self, Bucket, Established, Look, Seed, Slot};
+use firewall_common::flow::table::{self, Bucket, FlowTable, Found, Look, Seed, Slot};
 use firewall_common::flow::{Flow, FlowKey, Phase, Sender};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::identity::{Direction, Role};
@@ -38,7 +38,7 @@ static FLOWS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static FLOW_BUCKETS: Array<Bucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
-static FLOWS_NEW: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
+static ASKED: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
 #[map]
 static FRAGMENTS: LruHashMap<FragmentKey, Datagram> = LruHashMap::with_max_entries(1, 0);
 #[map]
@@ -151,10 +151,10 @@ pub(crate) fn ports_jumbo() -> &'static DevMap {
     &PORTS_JUMBO
 }
 
-/// The established flows.
+/// The flows.
 struct Flows;
 
-impl Established for Flows {
+impl FlowTable for Flows {
     #[inline(always)]
     fn count(&self) -> u32 {
         constants::buckets()
@@ -176,22 +176,23 @@ impl Established for Flows {
     }
 }
 
-/// Where the established flow of the note's key is; a slot that does not exist if it is nowhere.
+/// Where the flow of the note's key is; a slot that does not exist if it is nowhere.
 #[inline(always)]
-pub(crate) fn locate(note: &Note) -> u64 {
-    table::locate(&Flows, &note.key).unwrap_or(u32::MAX) as u64
+pub(crate) fn find(note: &Note) -> u64 {
+    match table::find(&Flows, &note.key) {
+        Some(Found { slot, established: true }) => slot as u64 | ESTABLISHED,
+        Some(Found { slot, established: false }) => slot as u64,
+        None => u32::MAX as u64,
+    }
 }
 
-/// Enters the note's flow among the established ones.
-#[inline(always)]
-pub(crate) fn insert(note: &Note) -> Result<(), Full> {
-    table::insert(&Flows, &note.key, &note.flow)
-}
+/// Beside the slot that [`find`] tells.
+const ESTABLISHED: u64 = 1 << 32;
 
-/// Forgets the one of the note's key.
+/// Enters the note's flow, half-open.
 #[inline(always)]
-pub(crate) fn remove(note: &Note) {
-    table::remove(&Flows, &note.key);
+pub(crate) fn open(note: &Note) -> Result<(), Full> {
+    table::open(&Flows, &note.key, &note.flow)
 }
 
 /// The kernel's tables, as one port's program sees them.
@@ -200,33 +201,19 @@ pub(crate) struct Kernel {
     way: Way,
     /// For route lookups; null where none is made.
     context: *mut xdp_md,
-    /// Within a function of the kernel's, from which changes of the table of established flows are left
-    /// to the caller: on BPF's stack there is no room for a third frame.
-    nested: bool,
 }
-
-/// What is pending in a note.
-const NOTHING: u64 = 0;
-const PROMOTION: u64 = 1;
-const REMOVAL: u64 = 2;
 
 impl Kernel {
     /// What frames that come in on the program's port see.
     #[inline(always)]
     pub(crate) fn new(context: *mut xdp_md) -> Self {
-        Self { port: constants::port(), way: constants::way(), context, nested: false }
-    }
-
-    /// The same, within a function of the kernel's.
-    #[inline(always)]
-    pub(crate) fn nested(context: *mut xdp_md) -> Self {
-        Self { nested: true, ..Self::new(context) }
+        Self { port: constants::port(), way: constants::way(), context }
     }
 
     /// What frames of the gateway's own kernel see.
     #[inline(always)]
     pub(crate) fn of_gateway() -> Self {
-        Self { port: Port::GATEWAY, way: constants::way(), context: ptr::null_mut(), nested: false }
+        Self { port: Port::GATEWAY, way: constants::way(), context: ptr::null_mut() }
     }
 }
 
@@ -322,66 +309,49 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
-    fn flow(&self, key: &FlowKey) -> Option<&Flow> {
-        FLOWS.get(table::locate(&Flows, key)?).map(Slot::flow)
-    }
-
-    #[inline(always)]
     fn look(&self, key: &FlowKey) -> Look<'_> {
         table::look(&Flows, key)
     }
 
     #[inline(always)]
-    fn established(&self, note: &mut Note) -> Option<&Flow> {
-        let slot = (consult::cordon_locate(note) & 0xffff_ffff) as u32;
-        FLOWS.get(slot).map(Slot::flow)
+    fn find(&self, note: &mut Note) -> Option<(&Flow, bool)> {
+        let found = consult::cordon_find(note);
+        note.slot.store(found & 0xffff_ffff);
+        let flow = FLOWS.get((found & 0xffff_ffff) as u32)?.flow();
+        Some((flow, found & ESTABLISHED != 0))
     }
 
     #[inline(always)]
-    fn half_open(&self, key: &FlowKey) -> Option<&Flow> {
-        // SAFETY: a flow is made of atomics only; one that is removed while we hold it stays in
-        // memory until the program ends, and at worst becomes another flow's, whose next frame
-        // finds a signature or generation that is not its own and asks everything again.
-        unsafe { FLOWS_NEW.get(key) }
+    fn open(&self, note: &mut Note) -> Result<(), Full> {
+        if consult::cordon_open(note) == consult::YES { Ok(()) } else { Err(Full) }
     }
 
     #[inline(always)]
-    fn promote(&self, note: &mut Note) -> Result<(), Full> {
-        if self.nested {
-            note.pending.store(PROMOTION);
-            return Ok(());
-        }
-        if consult::cordon_insert(note) != consult::YES {
-            return Err(Full);
-        }
-        self.remove_half_open(&note.key);
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn insert_half_open(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
-        FLOWS_NEW.insert(key, flow, 0).map_err(|_| Full)
+    fn establish(&self, note: &mut Note) -> Result<(), Full> {
+        table::establish(&Flows, &note.key, (note.slot.load() & 0xffff_ffff) as u32)
     }
 
     #[inline(always)]
     fn remove(&self, note: &mut Note) {
-        if self.nested {
-            note.pending.store(REMOVAL);
-        } else {
-            // What it answers is always the same.
-            let _ = consult::cordon_remove(note);
-        }
+        table::remove(&Flows, &note.key, (note.slot.load() & 0xffff_ffff) as u32);
     }
 
     #[inline(always)]
-    fn remove_half_open(&self, key: &FlowKey) {
-        // Absent already: another CPU was faster.
-        let _ = FLOWS_NEW.remove(key);
+    fn asked(&self, key: &FlowKey) -> Option<&Flow> {
+        // SAFETY: a flow is made of atomics only; one that gives way while we hold it stays in
+        // memory until the program ends, and at worst becomes another question, which a MAC that is
+        // not its own tells apart.
+        unsafe { ASKED.get(key) }
+    }
+
+    #[inline(always)]
+    fn ask(&self, key: &FlowKey, question: &Flow) -> Result<(), Full> {
+        ASKED.insert(key, question, 0).map_err(|_| Full)
     }
 
     #[inline(always)]
     fn datagram(&self, key: &FragmentKey) -> Option<&Datagram> {
-        // SAFETY: as in `half_open`; its key's cookie tells it from another's.
+        // SAFETY: as in `asked`; its key's cookie tells it from another's.
         unsafe { FRAGMENTS.get(key) }
     }
 
@@ -419,29 +389,25 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
-    fn follow(
-        &self,
-        note: &mut Note,
-        course: Course,
-        flow: &Flow,
-        established: bool,
-    ) -> Result<(), DropReason> {
-        let number = course.encode() | (established as u64) << 8;
-        note.pending.store(NOTHING);
-        consult::answered(extended::cordon_follow(self.context, note, flow, number), note)?;
-        match note.pending.load() {
-            PROMOTION => self.promote(note).map_err(|Full| DropReason::FlowTableFull),
-            REMOVAL => {
-                self.remove(note);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+    fn follow(&self, note: &mut Note, course: Course, flow: &Flow) -> Result<(), DropReason> {
+        let (context, course) = (self.context, course.encode());
+        let answer = if self.port == Port::GATEWAY {
+            extended::cordon_follow_out(note, flow, course)
+        } else {
+            extended::cordon_follow(context, note, flow, course)
+        };
+        consult::answered(answer, note)
     }
 
     #[inline(always)]
     fn begin(&self, note: &mut Note, course: Course) -> Result<(), DropReason> {
-        consult::answered(extended::cordon_begin(self.context, note, course.encode()), note)
+        let (context, course) = (self.context, course.encode());
+        let answer = if self.port == Port::GATEWAY {
+            extended::cordon_begin_out(note, course)
+        } else {
+            extended::cordon_begin(context, note, course)
+        };
+        consult::answered(answer, note)
     }
 
     #[inline(always)]

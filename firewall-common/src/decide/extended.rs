@@ -2,55 +2,14 @@
 //! name them, and are asked about every time. Whatever is refused before that is known to be so is
 //! called as it would be where nobody names any.
 
-use super::{Note, Passage, Question, enter, find, forget, is_for_us, name, proceed, renew};
-use crate::flow::{Flow, Segment, Sender};
+use super::{Course, Named, Note, Passage, Question, is_for_us, name};
+use crate::flow::Sender;
 use crate::frame::wire;
 use crate::identity::{Role, View, recognise};
 use crate::image::Tolerance;
 use crate::parse::{self, Part, Transport, ethertype, next, protocol};
+use crate::verdict::refuse;
 use crate::{DropReason, Frame, Tables};
-
-/// How a packet is decided over whose headers have been read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Course {
-    /// As of a flow; no rule can name it without a segment.
-    Whole {
-        /// Who sent it.
-        sender: Sender,
-        /// What it is of the flow.
-        segment: Option<Segment>,
-    },
-}
-
-impl Course {
-    const SEGMENT: u64 = 7;
-    const SENT_BY_HIGH: u64 = 1 << 3;
-
-    /// As a number, across a call of the kernel's.
-    #[inline(always)]
-    pub const fn encode(self) -> u64 {
-        let Self::Whole { sender, segment } = self;
-        let segment = match segment {
-            Some(segment) => segment.encode(),
-            None => Self::SEGMENT,
-        };
-        let sender = match sender {
-            Sender::Low => 0,
-            Sender::High => Self::SENT_BY_HIGH,
-        };
-        segment | sender
-    }
-
-    /// From [`Course::encode`].
-    #[inline(always)]
-    pub const fn decode(number: u64) -> Self {
-        let low = number & Self::SENT_BY_HIGH == 0;
-        Self::Whole {
-            sender: if low { Sender::Low } else { Sender::High },
-            segment: Segment::decode(number & Self::SEGMENT),
-        }
-    }
-}
 
 /// Decides over a packet that is not plain. Five calls of functions, none within another, as the kernel adds up the
 /// stacks of calls.
@@ -76,20 +35,24 @@ where
             return Ok(note.passage);
         }
     }
-    let course = frame.course(tables, note, part)?;
-    let Course::Whole { sender, segment: _ } = course;
-    let found = match find(tables, note) {
-        Some((flow, established)) if flow.is_expired(note.moment.now) => {
-            forget(tables, note, established);
+    let Named { sender, segment } = frame.named(tables, note, part)?;
+    let found = match tables.find(note) {
+        Some((flow, _)) if flow.is_expired(note.moment.now) => {
+            tables.remove(note);
             None
         }
         found => found,
     };
     let initiator = found.map_or(sender, |(flow, _)| flow.state().initiator());
     tables.consult(note, Question::flow(initiator))?;
+    let Some(segment) = segment else {
+        return refuse(DropReason::NoRule);
+    };
     match found {
-        Some((flow, established)) => tables.follow(note, course, flow, established)?,
-        None => tables.begin(note, course)?,
+        Some((flow, established)) => {
+            tables.follow(note, Course { sender, segment, established, renewed: true }, flow)?;
+        }
+        None => tables.begin(note, Course::first(sender, segment))?,
     }
     if part == Part::First {
         tables.track(note)?;
@@ -168,15 +131,10 @@ pub fn chain<F: Frame + ?Sized>(
     Ok(part)
 }
 
-/// Reads the transport header, and leaves the key of the packet's flow in the note. Called through
-/// [`Frame::course`].
+/// Reads the transport header, and leaves the key of the packet's flow in the note: what the packet
+/// is of that flow. Called through [`Frame::named`].
 #[inline(always)]
-pub fn course<F, T>(
-    frame: &F,
-    tables: &T,
-    note: &mut Note,
-    part: Part,
-) -> Result<Course, DropReason>
+pub fn named<F, T>(frame: &F, tables: &T, note: &mut Note, part: Part) -> Result<Named, DropReason>
 where
     F: Frame + ?Sized,
     T: Tables + ?Sized,
@@ -217,7 +175,7 @@ where
     if !is_for_us(tables, note.signature) {
         return Err(DropReason::BindingMac);
     }
-    Ok(Course::Whole { sender, segment })
+    Ok(Named { sender, segment })
 }
 
 /// Keeps what the other fragments will be compared with.
@@ -233,35 +191,4 @@ fn first(note: &mut Note, sender: Sender) {
         let end = note.piece.offset + (note.network.end - note.piece.data);
         note.first.sequence = note.segment.end().wrapping_sub(end);
     }
-}
-
-/// A packet of a flow that has just been granted again. Called through [`Tables::follow`].
-#[inline(always)]
-pub fn follow<T: Tables + ?Sized>(
-    tables: &T,
-    note: &mut Note,
-    course: Course,
-    flow: &Flow,
-    established: bool,
-) -> Result<(), DropReason> {
-    let Course::Whole { sender, segment: Some(segment) } = course else {
-        return Err(DropReason::NoRule);
-    };
-    renew(tables, note, sender, flow);
-    note.passage = proceed(tables, note, sender, segment, flow, established)?;
-    Ok(())
-}
-
-/// The first packet of a flow that has just been granted. Called through [`Tables::begin`].
-#[inline(always)]
-pub fn begin<T: Tables + ?Sized>(
-    tables: &T,
-    note: &mut Note,
-    course: Course,
-) -> Result<(), DropReason> {
-    let Course::Whole { sender, segment: Some(segment) } = course else {
-        return Err(DropReason::NoRule);
-    };
-    note.passage = enter(tables, note, sender, segment)?;
-    Ok(())
 }

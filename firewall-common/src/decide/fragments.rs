@@ -2,7 +2,7 @@
 //! the next fragment at its place). The first is decided over like a packet, and must hold every
 //! header; the others pass for as long as what allowed it holds.
 
-use super::{Note, find, pair};
+use super::{Note, pair};
 use crate::abi::Stop;
 use crate::flow::{End, Phase, Sender};
 use crate::fragment::{Datagram, First, FragmentKey, Progress};
@@ -203,7 +203,7 @@ fn complete<T: Tables + ?Sized>(
     }
     // The first one's mark counts from the datagram's beginning.
     let sent = datagram.sequence().wrapping_add(end);
-    match find(tables, note) {
+    match tables.find(note) {
         Some((flow, _)) if flow.extend(sender, sent) => Ok(()),
         Some(_) | None => Err(DropReason::TcpState),
     }

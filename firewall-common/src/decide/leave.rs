@@ -3,10 +3,9 @@
 //! program of the port it should have come in by: not from an interface that nobody guards, a tunnel,
 //! a container, or a process on the gateway.
 
+use super::course::unheard;
 use super::related::quoted_flow;
-use super::{
-    Course, Exit, Note, PassReason, Passage, Question, find, moment, name, packet, unheard,
-};
+use super::{Exit, Named, Note, PassReason, Passage, Question, moment, name, packet};
 use crate::abi::Stop;
 use crate::flow::{Flow, Sender, Signature, other};
 use crate::parse::{self, Network, Part, Transport, ethertype};
@@ -157,7 +156,7 @@ where
     if segment.is_none() {
         return Err(DropReason::NoRule);
     }
-    let Some(flow) = tables.flow(&note.key).or_else(|| tables.half_open(&note.key)) else {
+    let Some((flow, _)) = tables.find(note) else {
         return Err(DropReason::NoRule);
     };
     live(tables, note, flow, sender, from)
@@ -225,8 +224,8 @@ where
             return Ok(note.passage);
         }
     }
-    let Course::Whole { sender, segment: _ } = frame.course(tables, note, part)?;
-    let Some((flow, _)) = find(tables, note) else {
+    let Named { sender, .. } = frame.named(tables, note, part)?;
+    let Some((flow, _)) = tables.find(note) else {
         return Err(DropReason::NoRule);
     };
     let near = flow.side(sender);

@@ -113,16 +113,16 @@ pub struct Note {
     pub moment: Moment,
     /// Working memory of a route look-up.
     pub lookup: Lookup,
+    /// Where the flow of `key` was found.
+    pub slot: Word64,
     /// How far a walk over options has come.
     pub walk: Word64,
-    /// What a function of the kernel's has left to its caller, whose stack has room for it.
-    pub pending: Word64,
     /// Why a question was answered with no, across a call of the kernel's.
     pub refusal: DropReason,
     /// Sender's node slot, receiver's in the upper half. Words that are stored one by one: LLVM
     /// would make a call of memset for anything wider.
     pub nodes: Word64,
-    /// EtherType, both subnetworks, `NAMED`, `ABSENT`.
+    /// EtherType, both subnetworks, `NAMED`.
     pub about: Word64,
     /// The packet's length, its TTL or hop limit in the upper half.
     pub travel: Word64,
@@ -143,7 +143,6 @@ pub struct Note {
 }
 
 const NAMED: u64 = 1 << 48;
-const ABSENT: u64 = 1 << 49;
 
 impl Default for Note {
     fn default() -> Self {
@@ -164,8 +163,8 @@ impl Default for Note {
             claim: Claim::default(),
             moment: Moment::default(),
             lookup: Lookup::default(),
+            slot: Word64::default(),
             walk: Word64::default(),
-            pending: Word64::default(),
             refusal: DropReason::NotArmed,
             nodes: Word64::default(),
             about: Word64::default(),
@@ -219,18 +218,6 @@ impl Note {
         self.sender = sender;
         self.about.store(self.about.load() | NAMED);
         sender
-    }
-
-    /// No established flow has the key of the frame, a plain packet of TCP or UDP: it need not be
-    /// looked for again. In memory, so that the verifier walks the stages once for both.
-    #[inline(always)]
-    pub(super) fn set_absent(&self) {
-        self.about.store(self.about.load() | ABSENT);
-    }
-
-    #[inline(always)]
-    pub(super) fn is_absent(&self) -> bool {
-        self.about.load() & ABSENT != 0
     }
 
     #[inline(always)]

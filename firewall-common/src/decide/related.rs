@@ -91,9 +91,8 @@ where
 {
     let quoted = Quoted { start: quoted, end: network.end, pair: pair(tables) };
     let sender = frame.quoted(note, quoted)?;
-    let flow = tables.flow(&note.key).or_else(|| tables.half_open(&note.key));
-    match flow {
-        Some(flow) => Ok((flow, sender)),
+    match tables.find(note) {
+        Some((flow, _)) => Ok((flow, sender)),
         None => Err(DropReason::NoRule),
     }
 }

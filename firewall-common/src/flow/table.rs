@@ -1,13 +1,18 @@
-//! The table of established flows: an array of buckets, two of which may hold a key.
+//! The table of flows: an array of buckets, two of which may hold a key.
 //!
 //! A kernel hash map spends 22 ns on finding a flow of 40 bytes of key (15 of them on hashing it,
-//! Linux 6.18); this takes 7, and the daemon reads and sweeps it in its own memory. It is not an LRU
-//! table: what is in it stays until it is over.
+//! Linux 6.18); this takes 7, and the daemon reads and sweeps it in its own memory.
+//!
+//! **Half-open flows give way, established ones never do.** Both live here, so that a flow that is answered stays
+//! where it is. A new flow takes a free slot of its buckets or that of a half-open one; if all are
+//! taken by established flows it is refused. So a flood costs nobody an association, and those that
+//! are not answered share what is free.
 //!
 //! **Several CPUs at once.** A bucket's control word says which of its slots are whose, and changes only
 //! by whole exchanges. Whoever enters a flow claims a slot, writes it, and then shows it with
 //! its tag; whoever forgets one takes the tag away. The rest of the word counts claims, so that nobody
-//! forgets a flow that has meanwhile taken the place of the one he has seen, unless he has slept through
+//! forgets, or takes for answered, a flow that has meanwhile taken the place of the one he has seen, unless he
+//! has slept through
 //! 65,536 claims of one bucket (a byte's worth was not enough for a thread that another one preempts).
 //! When two CPUs enter one flow
 //! at once, both look again afterwards and the later place gives way. A reader may hold a flow that is
@@ -41,18 +46,21 @@ pub struct Slot {
     key: [Word64; WORDS],
 }
 
-/// Whose the six slots of a bucket are: a byte for each, 0 if it is free, `BUSY`, or a tag. The last
-/// two count claims. Apart from the slots, so that a key that is nowhere costs two hot words.
+/// Whose the six slots of a bucket are: a byte for each, 0 if it is free, `BUSY`, or a tag, which of an
+/// established flow has its upper bit set. The last two count claims. Apart from the slots, so that a
+/// key that is nowhere costs two hot words.
 pub type Bucket = Word64;
 
 /// Claimed, and not written yet.
 const BUSY: u64 = 1;
-/// Every tag has it, and neither of the two above.
-const TAG: u64 = 0x80;
+/// The lowest tag; the highest is 127.
+const TAG: u64 = 2;
+/// Added to the tag of an established flow.
+const ESTABLISHED: u64 = 0x80;
 const CLAIM: u64 = 1 << (8 * WAYS);
 
 /// The table as somebody sees it.
-pub trait Established {
+pub trait FlowTable {
     /// How many buckets there are.
     fn count(&self) -> u32;
     /// One of them.
@@ -63,7 +71,7 @@ pub trait Established {
     fn seed(&self) -> Option<&Seed>;
 }
 
-/// Buckets for so many flows, which then fill 64 % of the slots. With that, 400,000 flows that went
+/// Buckets for so many established flows, which then fill 64 % of the slots. With that, 400,000 flows that went
 /// through a table kept full of 262,144 found both buckets full 1208 times, at 90 % of those 117 times. A
 /// few buckets more, as small tables fill unevenly. One bucket takes just as many as it has slots.
 pub const fn buckets_for(flows: u32) -> u32 {
@@ -73,30 +81,39 @@ pub const fn buckets_for(flows: u32) -> u32 {
     flows.saturating_add(flows / 20 * 11).div_ceil(WAYS).saturating_add(8)
 }
 
-/// Where the flow of that key is: its slot.
+/// Where a flow is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its slot.
+    pub slot: u32,
+    /// Its responder has answered.
+    pub established: bool,
+}
+
+/// Where the flow of that key is.
 #[inline(always)]
-pub fn locate<E: Established + ?Sized>(table: &E, key: &FlowKey) -> Option<u32> {
+pub fn find<T: FlowTable + ?Sized>(table: &T, key: &FlowKey) -> Option<Found> {
     let Place { first, second, tag } = Place::of(table, key)?;
-    match locate_before(table, first, WAYS, tag, key) {
-        Some(slot) => Some(slot),
-        None => locate_before(table, second, WAYS, tag, key),
+    match find_before(table, first, WAYS, tag, key) {
+        Some(found) => Some(found),
+        None => find_before(table, second, WAYS, tag, key),
     }
 }
 
 /// What a first look at the table tells.
 #[derive(Clone, Copy, Debug)]
 pub enum Look<'t> {
-    /// There is such a flow.
+    /// There is such a flow, established.
     Found(&'t Flow),
     /// There is none.
     Absent,
-    /// Too many keys look like it: [`locate`] knows.
+    /// Too many keys look like it: [`find`] knows.
     Unsure,
 }
 
-/// Looks for the flow of that key, at no more than two in each bucket that have its tag.
+/// Looks for the established flow of that key, at no more than two in each bucket that have its tag.
 #[inline(always)]
-pub fn look<'t, E: Established + ?Sized>(table: &'t E, key: &FlowKey) -> Look<'t> {
+pub fn look<'t, T: FlowTable + ?Sized>(table: &'t T, key: &FlowKey) -> Look<'t> {
     let Some(Place { first, second, tag }) = Place::of(table, key) else {
         return Look::Unsure;
     };
@@ -106,44 +123,66 @@ pub fn look<'t, E: Established + ?Sized>(table: &'t E, key: &FlowKey) -> Look<'t
     }
 }
 
-/// Enters a flow. If its key is there already, another CPU was faster: that one goes on, as far as
-/// either has come.
+/// Enters a half-open flow, or writes it in the place of one of its key that is half-open. If it is
+/// established already, another CPU was faster, and it stays as it is.
 #[inline(always)]
-pub fn insert<E: Established + ?Sized>(table: &E, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
-    if let Some(there) = locate(table, key) {
-        return catch_up(table, there, flow);
+pub fn open<T: FlowTable + ?Sized>(table: &T, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
+    if let Some(Found { slot, established }) = find(table, key) {
+        if !established {
+            table.slot(slot).ok_or(Full)?.flow.copy(flow);
+        }
+        return Ok(());
     }
     let Place { first, second, tag } = Place::of(table, key).ok_or(Full)?;
-    // If the emptier one is full, the other is, too.
-    let into_first = first == second || used(table, first)? <= used(table, second)?;
+    let into_first = first == second || room(table, first)? >= room(table, second)?;
     let bucket = if into_first { first } else { second };
-    let slot = enter(table, bucket, tag, key, flow).ok_or(Full)?;
+    let number = enter(table, bucket, tag, key, flow).ok_or(Full)?;
     // Whoever enters the same flow at the same time sees this one, or is seen.
-    let mut twin = locate_before(table, bucket, slot, tag, key);
+    let mut twin = find_before(table, bucket, number, tag, key);
     if !into_first && twin.is_none() {
-        twin = locate_before(table, first, WAYS, tag, key);
+        twin = find_before(table, first, WAYS, tag, key);
     }
-    match twin {
-        Some(twin) => {
-            catch_up(table, twin, flow)?;
-            forget(table, bucket, slot, tag, key);
-            Ok(())
-        }
-        None => Ok(()),
+    if twin.is_some() {
+        remove(table, key, bucket * WAYS + number);
     }
+    Ok(())
 }
 
-/// Forgets the flow of that key.
+/// Makes the half-open flow of that key, which was found in that slot, an established one. It fails if
+/// the flow has had to give way since.
 #[inline(always)]
-pub fn remove<E: Established + ?Sized>(table: &E, key: &FlowKey) {
-    let Some(Place { first, second, tag }) = Place::of(table, key) else {
-        return;
-    };
-    for bucket in [first, second] {
-        for slot in 0..WAYS {
-            forget(table, bucket, slot, tag, key);
+pub fn establish<T: FlowTable + ?Sized>(table: &T, key: &FlowKey, slot: u32) -> Result<(), Full> {
+    change(table, key, slot, |seen, number| seen | at(number, ESTABLISHED))
+}
+
+/// Forgets the flow of that key, which was found in that slot.
+#[inline(always)]
+pub fn remove<T: FlowTable + ?Sized>(table: &T, key: &FlowKey, slot: u32) {
+    // Somebody else was faster.
+    let _ = change(table, key, slot, |seen, number| seen & !at(number, 0xff));
+}
+
+/// Changes the control word of a slot's bucket, if the slot still has that key.
+#[inline(always)]
+fn change<T: FlowTable + ?Sized>(
+    table: &T,
+    key: &FlowKey,
+    slot: u32,
+    to: impl Fn(u64, u32) -> u64,
+) -> Result<(), Full> {
+    let number = slot % WAYS;
+    let (control, slot) = (table.bucket(slot / WAYS).ok_or(Full)?, table.slot(slot).ok_or(Full)?);
+    for _ in 0..TRIES {
+        let seen = control.load();
+        if seen >> (8 * number) & 0xff < TAG || !slot.holds(key) {
+            return Err(Full);
+        }
+        let changed = to(seen, number);
+        if control.exchange(seen, changed) == seen {
+            return Ok(());
         }
     }
+    Err(Full)
 }
 
 /// Where a key may lie, in order, and what marks its slot.
@@ -156,14 +195,15 @@ struct Place {
 
 impl Place {
     #[inline(always)]
-    fn of<E: Established + ?Sized>(table: &E, key: &FlowKey) -> Option<Self> {
+    fn of<T: FlowTable + ?Sized>(table: &T, key: &FlowKey) -> Option<Self> {
         let (hash, count) = (hash(table.seed()?, key), table.count() as u64);
-        // Two numbers of 32 bits, scaled to the count (Lemire, "Fast random integer generation in an
-        // interval", 2019); the tag has none of the bits that matter most to them.
+        // Three numbers, scaled (Lemire, "Fast random integer generation in an interval", 2019); the
+        // tag's has none of the bits that matter most to the others.
         let (one, another) = (hash >> 32, hash >> 7 & 0xffff_ffff);
         let (one, another) = (((one * count) >> 32) as u32, ((another * count) >> 32) as u32);
         let (first, second) = if one <= another { (one, another) } else { (another, one) };
-        Some(Self { first, second, tag: hash & 0x7f | TAG })
+        let tag = TAG + ((hash & 0xffff) * (ESTABLISHED - TAG) >> 16);
+        Some(Self { first, second, tag })
     }
 }
 
@@ -188,22 +228,25 @@ fn hash(seed: &Seed, key: &FlowKey) -> u64 {
 const ONES: u64 = 0x0101_0101_0101_0101;
 /// The upper bit of every slot's byte.
 const MARKS: u64 = 0x0000_8080_8080_8080;
+/// The others.
+const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
 
 #[inline(always)]
-fn slot<E: Established + ?Sized>(table: &E, bucket: u32, number: u32) -> Option<&Slot> {
+fn slot<T: FlowTable + ?Sized>(table: &T, bucket: u32, number: u32) -> Option<&Slot> {
     table.slot(bucket * WAYS + number)
 }
 
-/// The slot of that key, only among the slots of a bucket before that one.
+/// Where that key is, only among the slots of a bucket before that one.
 #[inline(always)]
-fn locate_before<E: Established + ?Sized>(
-    table: &E,
+fn find_before<T: FlowTable + ?Sized>(
+    table: &T,
     bucket: u32,
     end: u32,
     tag: u64,
     key: &FlowKey,
-) -> Option<u32> {
-    let mut marks = alike(table.bucket(bucket)?.load(), tag);
+) -> Option<Found> {
+    let control = table.bucket(bucket)?.load();
+    let mut marks = alike(control & LOW, tag);
     for _ in 0..WAYS {
         if marks == 0 {
             return None;
@@ -213,7 +256,8 @@ fn locate_before<E: Established + ?Sized>(
             return None;
         }
         if slot(table, bucket, number)?.holds(key) {
-            return Some(bucket * WAYS + number);
+            let established = control >> (8 * number) & ESTABLISHED != 0;
+            return Some(Found { slot: bucket * WAYS + number, established });
         }
         marks &= marks.wrapping_sub(1);
     }
@@ -221,8 +265,8 @@ fn locate_before<E: Established + ?Sized>(
 }
 
 #[inline(always)]
-fn look_into<'t, E: Established + ?Sized>(
-    table: &'t E,
+fn look_into<'t, T: FlowTable + ?Sized>(
+    table: &'t T,
     bucket: u32,
     tag: u64,
     key: &FlowKey,
@@ -230,7 +274,7 @@ fn look_into<'t, E: Established + ?Sized>(
     let Some(control) = table.bucket(bucket) else {
         return Look::Unsure;
     };
-    let mut marks = alike(control.load(), tag);
+    let mut marks = alike(control.load(), tag | ESTABLISHED);
     for _ in 0..2 {
         if marks == 0 {
             return Look::Absent;
@@ -246,17 +290,17 @@ fn look_into<'t, E: Established + ?Sized>(
     if marks == 0 { Look::Absent } else { Look::Unsure }
 }
 
-/// How many slots of a bucket are taken.
+/// How well a bucket can take another flow: by its free slots, then by those of half-open flows.
 #[inline(always)]
-fn used<E: Established + ?Sized>(table: &E, bucket: u32) -> Result<u32, Full> {
+fn room<T: FlowTable + ?Sized>(table: &T, bucket: u32) -> Result<u64, Full> {
     let control = table.bucket(bucket).ok_or(Full)?.load();
-    Ok(WAYS - ((free(control) >> 7).wrapping_mul(ONES) >> 56) as u32)
+    Ok(number_of(free(control)) << 8 | number_of(half_open(control)))
 }
 
-/// Takes a slot of a bucket and puts the flow in it; which one.
+/// Takes a slot of a bucket, a half-open flow's if none is free, and puts the flow in it; which one.
 #[inline(always)]
-fn enter<E: Established + ?Sized>(
-    table: &E,
+fn enter<T: FlowTable + ?Sized>(
+    table: &T,
     bucket: u32,
     tag: u64,
     key: &FlowKey,
@@ -265,12 +309,21 @@ fn enter<E: Established + ?Sized>(
     let control = table.bucket(bucket)?;
     for _ in 0..TRIES {
         let seen = control.load();
-        let free = free(seen);
-        if free == 0 {
+        let mut marks = free(seen);
+        if marks == 0 {
+            marks = half_open(seen);
+            // One after the other: those that came last stay longest.
+            let first = (seen >> (8 * WAYS)) % WAYS as u64;
+            let next = marks & u64::MAX << (8 * first);
+            if next != 0 {
+                marks = next;
+            }
+        }
+        if marks == 0 {
             return None;
         }
-        let number = lowest(free);
-        let claimed = seen.wrapping_add(CLAIM) | at(number, BUSY);
+        let number = lowest(marks);
+        let claimed = (seen & !at(number, 0xff)).wrapping_add(CLAIM) | at(number, BUSY);
         if control.exchange(seen, claimed) == seen {
             slot(table, bucket, number)?.write(key, flow);
             // Nobody else changes the byte of a slot that is claimed.
@@ -279,28 +332,6 @@ fn enter<E: Established + ?Sized>(
         }
     }
     None
-}
-
-/// Frees a slot of a bucket if it has that key.
-#[inline(always)]
-fn forget<E: Established + ?Sized>(table: &E, bucket: u32, number: u32, tag: u64, key: &FlowKey) {
-    let Some(control) = table.bucket(bucket) else {
-        return;
-    };
-    for _ in 0..TRIES {
-        let seen = control.load();
-        let is_ours = seen >> (8 * number) & 0xff == tag
-            && slot(table, bucket, number).is_some_and(|slot| slot.holds(key));
-        if !is_ours || control.exchange(seen, seen & !at(number, 0xff)) == seen {
-            return;
-        }
-    }
-}
-
-#[inline(always)]
-fn catch_up<E: Established + ?Sized>(table: &E, slot: u32, flow: &Flow) -> Result<(), Full> {
-    table.slot(slot).ok_or(Full)?.flow.catch_up(flow);
-    Ok(())
 }
 
 /// How often a control word is tried to be changed. Every failure means that another CPU has just
@@ -349,8 +380,20 @@ const fn alike(control: u64, tag: u64) -> u64 {
 /// The marks of exactly the slots that are free.
 #[inline(always)]
 const fn free(control: u64) -> u64 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
     !((control & LOW).wrapping_add(LOW) | control) & MARKS
+}
+
+/// The marks of the slots of half-open flows.
+#[inline(always)]
+const fn half_open(control: u64) -> u64 {
+    // What is at least a tag carries into its upper bit.
+    (control & LOW).wrapping_add(ONES.wrapping_mul(ESTABLISHED - TAG)) & !control & MARKS
+}
+
+/// How many slots are marked.
+#[inline(always)]
+const fn number_of(marks: u64) -> u64 {
+    (marks >> 7).wrapping_mul(ONES) >> 56
 }
 
 /// The first slot that is marked. BPF cannot count zeros: the product's last byte is looked up.

@@ -213,25 +213,6 @@ impl Flow {
         true
     }
 
-    /// Takes over how far both ends have come in a copy of it.
-    #[inline(always)]
-    pub(super) fn catch_up(&self, copy: &Self) {
-        for end in [Sender::Low, Sender::High] {
-            let Mark { sent, granted } = Mark::decode(copy.marks[index(end)].load());
-            let mark = &self.marks[index(end)];
-            let mut seen = Mark::decode(mark.load());
-            for _ in 0..TRIES {
-                let wanted =
-                    Mark { sent: later(seen.sent, sent), granted: later(seen.granted, granted) };
-                let found = mark.exchange(seen.encode(), wanted.encode());
-                if found == seen.encode() {
-                    break;
-                }
-                seen = Mark::decode(found);
-            }
-        }
-    }
-
     /// Moves the sender's mark on, never back. A mark that fell behind would cut the connection for
     /// good: what the other end acknowledges of it would seem never sent, whatever is sent again.
     /// Hence no plain store.

@@ -190,7 +190,7 @@ pub struct FlowTable {
     pub capacity: u64,
     /// Flows whose responder has not answered.
     pub half_open: u64,
-    /// Room for those; beyond it the oldest gives way.
+    /// Room for those beside a full table of the others; beyond it older ones give way.
     pub half_open_capacity: u64,
 }
 

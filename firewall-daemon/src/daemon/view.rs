@@ -114,7 +114,7 @@ impl Daemon {
             count: count(Table::Established)?,
             capacity: u64::from(self.config.capacity.flows),
             half_open: count(Table::HalfOpen)?,
-            half_open_capacity: u64::from(dataplane::sizes(&self.config).flows_new),
+            half_open_capacity: u64::from(dataplane::sizes(&self.config).half_open()),
         })
     }
 
@@ -256,7 +256,7 @@ fn latch_check(latched: &Latched, names: &Names) -> Check {
     Check { name: "latch".to_owned(), state, sentence }
 }
 
-/// Half-open flows make room for others, so that table matters only when it is nearly full.
+/// Half-open flows make room for others, so theirs matters only when it is nearly full.
 fn flow_table_check(flows: &FlowTable) -> Check {
     const FULL: u64 = 80;
     let FlowTable { count, capacity, half_open, half_open_capacity } = *flows;

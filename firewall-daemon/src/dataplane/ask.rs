@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use firewall_common::abi::{Attachment, NodeState, PortState, Publication, Stop, SubnetworkState};
 use firewall_common::decide::{Moment, Note, Question};
+use firewall_common::flow::table::Look;
 use firewall_common::flow::{Flow, FlowKey, Phase, Sender, Signature, other};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::image::Line;
@@ -117,25 +118,31 @@ impl Tables for Ask<'_> {
         Some(&RUNNING)
     }
 
-    fn flow(&self, _key: &FlowKey) -> Option<&Flow> {
+    fn look(&self, _key: &FlowKey) -> Look<'_> {
+        Look::Absent
+    }
+
+    fn find(&self, _note: &mut Note) -> Option<(&Flow, bool)> {
         None
     }
 
-    fn half_open(&self, _key: &FlowKey) -> Option<&Flow> {
-        None
-    }
-
-    fn promote(&self, _note: &mut Note) -> Result<(), Full> {
+    fn open(&self, _note: &mut Note) -> Result<(), Full> {
         Err(Full)
     }
 
-    fn insert_half_open(&self, _key: &FlowKey, _flow: &Flow) -> Result<(), Full> {
+    fn establish(&self, _note: &mut Note) -> Result<(), Full> {
         Err(Full)
     }
 
     fn remove(&self, _note: &mut Note) {}
 
-    fn remove_half_open(&self, _key: &FlowKey) {}
+    fn asked(&self, _key: &FlowKey) -> Option<&Flow> {
+        None
+    }
+
+    fn ask(&self, _key: &FlowKey, _question: &Flow) -> Result<(), Full> {
+        Err(Full)
+    }
 
     fn datagram(&self, _key: &FragmentKey) -> Option<&Datagram> {
         None

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use firewall_common::abi::{self, Attachment, Control, NodeState, PortState, SubnetworkState, map};
-use firewall_common::flow::table::{self, Bucket, Established, Seed, Slot};
+use firewall_common::flow::table::{self, Bucket, FlowTable, Seed, Slot};
 use firewall_common::{Addr, flow, fragment, image};
 
 use super::sys::{self, AtomicLine, Mapping};
@@ -23,8 +23,6 @@ pub struct Sizes {
     pub rules: u32,
     /// Established flows.
     pub flows: u32,
-    /// Half-open flows.
-    pub flows_new: u32,
     /// Lines of one half of the image.
     pub lines: u32,
     /// Bytes of the ring buffer of events; a power of two and of pages.
@@ -47,7 +45,12 @@ pub struct Shape {
 impl Sizes {
     /// From the configuration's capacities and what the policy compiler says it needs.
     pub fn new(nodes: u32, rules: u32, flows: u32, lines: u32) -> Self {
-        Self { nodes, rules, flows, flows_new: (flows / 4).max(1024), lines, events: 1 << 20 }
+        Self { nodes, rules, flows, lines, events: 1 << 20 }
+    }
+
+    /// Room for half-open flows that is left when there are as many established ones as there may be.
+    pub const fn half_open(&self) -> u32 {
+        table::WAYS * table::buckets_for(self.flows) - self.flows
     }
 
     /// Every map of the object.
@@ -70,7 +73,7 @@ impl Sizes {
             shape(map::NAMES, 4, 8, image::SUBNETWORKS + self.nodes + 1 + self.rules + 1),
             shape(map::FLOWS, 4, size::<Slot>(), table::WAYS * buckets),
             shape(map::FLOW_BUCKETS, 4, size::<Bucket>(), buckets),
-            shape(map::FLOWS_NEW, key, flow, self.flows_new),
+            shape(map::ASKED, key, flow, abi::QUESTIONS),
             shape(
                 map::FRAGMENTS,
                 size::<fragment::FragmentKey>(),
@@ -136,12 +139,12 @@ pub struct Maps {
     pub(super) subnetworks: Mapping<SubnetworkState>,
     /// Owners of the slots.
     pub(super) names: Mapping<AtomicU64>,
-    /// Established flows.
+    /// Flows.
     pub(super) flows: Mapping<Slot>,
     /// Whose those slots are.
     pub(super) flow_buckets: Mapping<Bucket>,
-    /// Half-open flows.
-    pub(super) flows_new: OwnedFd,
+    /// What was asked of neighbours.
+    pub(super) asked: OwnedFd,
     /// Datagrams that come in fragments.
     pub(super) fragments: OwnedFd,
     /// By port and verdict.
@@ -186,7 +189,7 @@ impl Maps {
             names: mapping(directory, map::NAMES)?,
             flows: mapping(directory, map::FLOWS)?,
             flow_buckets: mapping(directory, map::FLOW_BUCKETS)?,
-            flows_new: open(directory, map::FLOWS_NEW)?,
+            asked: open(directory, map::ASKED)?,
             fragments: open(directory, map::FRAGMENTS)?,
             counters: open(directory, map::COUNTERS)?,
             rule_counters: open(directory, map::RULE_COUNTERS)?,
@@ -208,7 +211,7 @@ impl Maps {
     }
 }
 
-impl Established for Maps {
+impl FlowTable for Maps {
     fn count(&self) -> u32 {
         table::buckets_for(self.sizes.flows)
     }
@@ -284,7 +287,7 @@ pub fn check(directory: &Path, sizes: &Sizes) -> Result<(), MapsError> {
         };
         let info = sys::map_info(fd.as_fd()).map_err(|source| MapsError::Open { name, source })?;
         // The LRU rounds its capacity up to its per-CPU batches.
-        let fits = if name == map::FLOWS_NEW || name == map::FRAGMENTS {
+        let fits = if name == map::ASKED || name == map::FRAGMENTS {
             info.max_entries >= max_entries
         } else {
             info.max_entries == max_entries

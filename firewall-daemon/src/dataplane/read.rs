@@ -111,25 +111,30 @@ pub fn subnetwork_stop(maps: &Maps, slot: SubnetworkSlot) -> Stop {
     state.map_or(Stop::Hard, |state| Stop::decode(state.stop.load()))
 }
 
-/// Which of the two flow tables.
+/// Which flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// Flows whose responder has not answered.
+    /// Those whose responder has not answered, and what was asked of neighbours.
     HalfOpen,
     /// The others.
     Established,
 }
 
-/// Walks a flow table. One that changes meanwhile may show a flow twice or not.
+/// Walks over flows. A table that changes meanwhile may show one twice or not.
 pub fn flows(maps: &Maps, which: Table, mut visit: impl FnMut(&FlowKey, &Flow)) -> io::Result<()> {
+    let wanted = which == Table::Established;
+    let flows = table::flows(maps).filter(|(_, _, established)| *established == wanted);
+    flows.for_each(|(key, flow, _)| visit(&key, flow));
     match which {
-        // SAFETY: keys and values are those of the table.
-        Table::HalfOpen => unsafe { entries(maps.flows_new.as_fd(), maps.sizes.flows_new, visit) },
-        Table::Established => {
-            table::flows(maps).for_each(|(key, flow)| visit(&key, flow));
-            Ok(())
-        }
+        Table::HalfOpen => questions(maps, visit),
+        Table::Established => Ok(()),
     }
+}
+
+/// The same for what was asked of neighbours.
+pub fn questions(maps: &Maps, visit: impl FnMut(&FlowKey, &Flow)) -> io::Result<()> {
+    // SAFETY: keys and values are those of that table.
+    unsafe { entries(maps.asked.as_fd(), abi::QUESTIONS, visit) }
 }
 
 /// The same for the datagrams that come in fragments.

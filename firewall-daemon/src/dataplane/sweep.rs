@@ -1,17 +1,17 @@
-//! Forgets the established flows that have been silent for too long, a slice of the table at a time.
+//! Forgets the flows that have been silent for too long, a slice of the table at a time.
 //!
 //! The program lets no such flow speak any more: its next segment opens a new one or is none of any
 //! (`tcp_state`). So nothing depends on when it is forgotten but the room that it takes.
 
 use firewall_common::Ticks;
-use firewall_common::flow::table::{self, Established as _, Left};
+use firewall_common::flow::table::{self, FlowTable as _, Left};
 
 use super::maps::Maps;
 
 /// How many buckets are looked at in one go, of six flows at most.
 const SLICE: u32 = 80;
 
-/// A walk over the table of established flows that never ends.
+/// A walk over the table of flows that never ends.
 pub struct Sweep {
     /// For how long a flow must have been over, in ticks. A program that took it for alive when it
     /// was not over yet, and has not renewed it, came to its end long since.

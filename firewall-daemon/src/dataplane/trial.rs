@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use firewall_common::Port;
 use firewall_common::abi::{Attachment, Publication, Stop};
-use firewall_common::flow::table::{self, Established as _};
+use firewall_common::flow::table::{self, FlowTable as _};
 use firewall_common::flow::{Flow, FlowKey};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::quota::{Limits, Quota};
@@ -23,7 +23,7 @@ use super::load::{self, Constants, LoadError, Loaded};
 use super::maps::{Maps, MapsError, Sizes};
 use super::neighbourhood::reconcile;
 use super::pins::{self, Pins, PinsError};
-use super::read::{self, Table};
+use super::read;
 use super::{redirect, sizes, stop, sys};
 use crate::config::{Config, Mode};
 use crate::fault::{self, Step};
@@ -60,7 +60,7 @@ pub enum TrialError {
 /// As large as the configuration's for nodes and rules; flows come one at a time.
 fn trial_sizes(config: &Config) -> Sizes {
     let sizes = sizes(config);
-    Sizes { flows: sizes.flows.min(TRIAL_FLOWS), flows_new: TRIAL_FLOWS, events: 4096, ..sizes }
+    Sizes { flows: sizes.flows.min(TRIAL_FLOWS), events: 4096, ..sizes }
 }
 
 const TRIAL_FLOWS: u32 = 1024;
@@ -258,13 +258,12 @@ impl Trial {
 
     /// Forgets every flow, who has opened how many, and every datagram that has begun.
     pub fn forget_flows(&self) -> io::Result<()> {
-        for (key, _) in self.half_open()? {
+        for (key, _) in self.questions()? {
             // SAFETY: the key is the table's.
-            unsafe { sys::map_delete(self.maps.flows_new.as_fd(), &key) }?;
+            unsafe { sys::map_delete(self.maps.asked.as_fd(), &key) }?;
         }
-        for bucket in 0..self.maps.count() {
-            table::sweep(&*self.maps, bucket, |_| true);
-        }
+        let buckets = (0..self.maps.count()).filter_map(|number| self.maps.bucket(number));
+        buckets.for_each(|bucket| bucket.store(0));
         for (key, _) in self.datagrams()? {
             // SAFETY: the key is the table's.
             unsafe { sys::map_delete(self.maps.fragments.as_fd(), &key) }?;
@@ -280,12 +279,12 @@ impl Trial {
 
     /// As if so many ticks had passed: every flow and every lease ends that much sooner.
     pub fn age(&self, ticks: u32) -> io::Result<()> {
-        for (key, flow) in self.half_open()? {
-            flow.age(ticks);
+        for (key, question) in self.questions()? {
+            question.age(ticks);
             // SAFETY: key and value are the table's.
-            unsafe { sys::map_update(self.maps.flows_new.as_fd(), &key, &flow) }?;
+            unsafe { sys::map_update(self.maps.asked.as_fd(), &key, &question) }?;
         }
-        read::flows(&self.maps, Table::Established, |_, flow| flow.age(ticks))?;
+        table::flows(&*self.maps).for_each(|(_, flow, _)| flow.age(ticks));
         for (key, datagram) in self.datagrams()? {
             datagram.age(ticks);
             // SAFETY: key and value are the table's.
@@ -298,14 +297,14 @@ impl Trial {
         Ok(())
     }
 
-    fn half_open(&self) -> io::Result<Vec<(FlowKey, Flow)>> {
-        let mut flows = Vec::new();
-        read::flows(&self.maps, Table::HalfOpen, |key, flow| {
+    fn questions(&self) -> io::Result<Vec<(FlowKey, Flow)>> {
+        let mut questions = Vec::new();
+        read::questions(&self.maps, |key, question| {
             let copy = Flow::default();
-            copy.copy(flow);
-            flows.push((*key, copy));
+            copy.copy(question);
+            questions.push((*key, copy));
         })?;
-        Ok(flows)
+        Ok(questions)
     }
 
     fn datagrams(&self) -> io::Result<Vec<(FragmentKey, Datagram)>> {

@@ -130,7 +130,7 @@ fn flows(page: &mut Page<'_>, table: FlowTable) -> Result<(), Error> {
     page.single("cordon_flows", "Established flows.", count)?;
     page.single("cordon_flow_capacity", "Room for established flows.", capacity)?;
     page.single("cordon_flows_half_open", "Flows whose responder has not answered.", half_open)?;
-    let help = "Room for flows whose responder has not answered.";
+    let help = "Room for flows whose responder has not answered, beside a full table.";
     page.single("cordon_flow_capacity_half_open", help, half_open_capacity)
 }
 

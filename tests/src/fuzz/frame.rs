@@ -15,7 +15,7 @@ use crate::packet::hex;
 /// What everything is tried under.
 const POLICY: &str = include_str!("hospital.toml");
 /// Room for so many established flows.
-const FLOWS: usize = 3;
+const FLOWS: u32 = 6;
 /// More are not looked at.
 const FRAMES: usize = 64;
 const SECOND: u64 = 1000;
@@ -47,10 +47,9 @@ fn surroundings() -> (Policy, Image) {
 
 fn session(policy: &Policy, image: &Image, bytes: &[u8]) {
     let timeouts = Timeouts::defaults(u32::try_from(SECOND).unwrap());
-    let mut memory =
-        Memory::new(&Sizes { flows: FLOWS, half_open: FRAMES, timeouts, limits: LIMITS });
+    let mut memory = Memory::new(&Sizes { flows: FLOWS, timeouts, limits: LIMITS });
     memory.publish(image);
-    let oracle = Oracle::new(Mode::Bridge, policy, Standing::default(), FLOWS);
+    let oracle = Oracle::new(Mode::Bridge, policy, Standing::default(), FLOWS as usize);
     let oracle = oracle.limited(PROMISED);
     let mut pair = Pair { memory, oracle, image };
     let mut rest = bytes;

@@ -17,7 +17,9 @@ pub(super) struct Flow {
     /// The opener first.
     pub(super) addresses: [IpAddr; 2],
     talk: Talk,
-    /// It has a place among those that were answered.
+    /// Its place in the bucket.
+    slot: usize,
+    /// It has been answered, and does not give way.
     is_established: bool,
     /// When it is over unless somebody speaks.
     pub(super) over: u64,
@@ -27,6 +29,9 @@ pub(super) struct Flow {
     /// The MACs that frames of each had when it last spoke under this proof.
     pub(super) heard: [Option<[u8; 6]>; 2],
 }
+
+/// As many flows find room in a bucket of the table, or in one that is made for no more.
+const BUCKET: usize = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Talk {
@@ -110,7 +115,9 @@ impl Oracle {
         if !opener.is_some_and(|opener| self.spend(&opener)) {
             return Judgement::Drops;
         }
+        let Some(slot) = self.make_room() else { return Judgement::Drops };
         self.flows.push(Flow {
+            slot,
             pair: self.pair(from),
             addresses: [source, destination],
             talk,
@@ -121,6 +128,24 @@ impl Oracle {
             heard: [Some(frame.source_mac), None],
         });
         Judgement::Passes(PassReason::Opened, exit)
+    }
+
+    /// Where another flow goes: the first free place, or that of one that was not answered, one after the
+    /// other; none if all were. In a table of more than a bucket there is room enough for a test.
+    fn make_room(&mut self) -> Option<usize> {
+        if self.capacity > BUCKET {
+            return Some(0);
+        }
+        let is_free = |slot: &usize| self.flows.iter().all(|flow| flow.slot != *slot);
+        let mut slot = (0..BUCKET).find(is_free);
+        if slot.is_none() {
+            let next = self.entered % BUCKET;
+            let unanswered = self.flows.iter().enumerate().filter(|(_, flow)| !flow.is_established);
+            let (place, _) = unanswered.min_by_key(|(_, flow)| (flow.slot < next, flow.slot))?;
+            slot = Some(self.flows.remove(place).slot);
+        }
+        self.entered += 1;
+        slot
     }
 
     /// A packet of a conversation that goes on.
@@ -148,7 +173,6 @@ impl Oracle {
             }
             Permission::NoRule | Permission::Refused => return Judgement::Drops,
         };
-        let is_full = self.established() >= self.capacity;
         let opener = self.opener(from, packet.source, to, from_opener);
         let exit = self.exit(from, frame, packet.destination, &to);
         let (here, there) = (from, self.port(&to));
@@ -188,12 +212,7 @@ impl Oracle {
             }
             (talk, _) => (talk, !from_opener),
         };
-        let has_room = !answers || flow.is_established || !is_full;
         let Some(exit) = exit else { return Judgement::Drops };
-        if !has_room {
-            flow.talk = flow.talk.refused(talk);
-            return Judgement::Drops;
-        }
         flow.talk = talk;
         let is_answer = answers && !flow.is_established;
         flow.is_established |= answers;
@@ -272,16 +291,6 @@ fn allows(policy: &Policy, rule: &Rule, from: &Party, to: &Party, service: Servi
 }
 
 impl Talk {
-    /// There was no room for it to go on like that.
-    fn refused(self, next: Self) -> Self {
-        match (self, next) {
-            (Self::Tcp { ports, connection }, Self::Tcp { connection: next, .. }) => {
-                Self::Tcp { ports, connection: connection.refused(next) }
-            }
-            (talk, _) => talk,
-        }
-    }
-
     /// What its opener asked for.
     const fn service(self) -> Service {
         match self {

@@ -115,8 +115,10 @@ pub struct Oracle {
     standing: Standing,
     /// The ports where 802.1X is spoken, and their MACs.
     authenticators: BTreeMap<u16, [u8; 6]>,
-    /// How many flows may be established at once.
+    /// How many flows the table is made for.
     capacity: usize,
+    /// How many have been entered in it.
+    entered: usize,
     /// In seconds.
     now: u64,
     /// Grows with every change after which all flows must prove themselves again.
@@ -136,6 +138,7 @@ impl Oracle {
             standing,
             authenticators: BTreeMap::new(),
             capacity,
+            entered: 0,
             now: 0,
             epoch: 0,
             flows,

@@ -213,11 +213,6 @@ impl Connection {
         self.other_syn == Some(kept(acknowledged.wrapping_sub(1)))
     }
 
-    /// There was no room for it: it stays where it was, but what was sent was sent.
-    pub(super) fn refused(self, next: Self) -> Self {
-        Self { ends: next.ends, ..self }
-    }
-
     /// It was reset; what is still on its way is that of a closed one, the reset itself included.
     pub(super) fn ended(self) -> Self {
         let mut ended = Self { stage: Stage::Connected, finished: [true; 2], ..self };

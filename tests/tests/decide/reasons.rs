@@ -94,7 +94,7 @@ fn every_reason_that_the_decision_can_give_is_given() {
     assert_eq!(world.decide(&inside(ct() / v4() / syn())), Err(DropReason::Revoked));
     given.insert(DropReason::Revoked);
 
-    let world = World::under(POLICY, &Sizes { half_open: 0, ..Sizes::default() });
+    let world = World::under(POLICY, &Sizes { flows: 0, ..Sizes::default() });
     assert_eq!(world.decide(&inside(ct() / v4() / syn())), Err(DropReason::FlowTableFull));
     given.insert(DropReason::FlowTableFull);
 
@@ -135,7 +135,7 @@ fn before_a_policy_is_published_nothing_passes_but_a_hard_stop_is_named() {
 
 #[test]
 fn a_flood_of_questions_does_not_touch_what_is_established() {
-    let world = World::under(POLICY, &Sizes { half_open: 4, ..Sizes::default() });
+    let world = World::under(POLICY, &Sizes { flows: 6, ..Sizes::default() });
     let asks = inside(ct() / v4() / udp(40000, 123));
     let answers = || outside(hospital() / ipv4(PACS4, CT4) / udp(123, 40000));
     world.sequence([("opened out 0", asks), ("established out 120", answers())]);
@@ -143,6 +143,6 @@ fn a_flood_of_questions_does_not_touch_what_is_established() {
         let flood = inside(ct() / ipv4(CT4, PACS4) / udp(port, 123));
         assert_eq!(world.told(&flood), "opened out 0");
     }
-    assert_eq!(world.memory.flow_counts(), (4, 1));
+    assert_eq!(world.memory.flow_counts(), (5, 1));
     world.sequence([("established out 120", answers())]);
 }

@@ -22,7 +22,7 @@ use crate::{authenticator, router, routes};
 const FLOWS: u32 = 6;
 /// The index of every namespace's own interface, which is no port.
 const LOOPBACK: u32 = 1;
-/// So few frames that no half-open flow has to give way.
+/// So few frames that no question to a neighbour has to give way.
 pub(crate) const SESSION: usize = 400;
 
 #[test]

@@ -20,9 +20,9 @@ use crate::random::{Random, Tally, is_thorough, sessions};
 use crate::router;
 use crate::talk::{Sent, Talk};
 
-/// So few that the table of established flows fills up now and then.
+/// So few that the table of flows fills up now and then.
 const FLOWS: u32 = 6;
-/// So few frames that the half-open table evicts nothing: which flow an LRU of the kernel's gives
+/// So few frames that no question to a neighbour gives way: which one an LRU of the kernel's gives
 /// up depends on the CPUs.
 pub(crate) const SESSION: usize = 400;
 
@@ -55,7 +55,7 @@ impl Pair {
     /// Both forget everything and come into force anew.
     fn begin(&mut self, images: &[Image]) {
         let timeouts = Timeouts::defaults(self.gateway.hz());
-        let flows = FLOWS as usize;
+        let flows = FLOWS;
         self.memory = Memory::new(&Sizes { flows, timeouts, ..Sizes::default() });
         if self.is_router {
             self.memory.set_route(Addr::UNSPECIFIED, Route::Unresolved);

@@ -88,10 +88,10 @@ impl<'g> Three<'g> {
     fn new(gateway: &'g Gateway, policies: &[Policy; 2], images: &[Image; 2]) -> Self {
         gateway.reset(&images[0]);
         let hz = gateway.hz();
-        let (flows, timeouts, limits) = (FLOWS as usize, Timeouts::defaults(hz), limits(hz));
+        let (flows, timeouts, limits) = (FLOWS, Timeouts::defaults(hz), limits(hz));
         let mut memory = Memory::new(&Sizes { flows, timeouts, limits, ..Sizes::default() });
         images.iter().rev().for_each(|image| memory.publish(image));
-        let oracle = Oracle::new(Mode::Bridge, &policies[0], Standing::default(), flows);
+        let oracle = Oracle::new(Mode::Bridge, &policies[0], Standing::default(), flows as usize);
         let now = gateway.now();
         let mut three = Self { gateway, memory, oracle: oracle.limited(quotas(hz)), now };
         for (policy, image) in policies.iter().zip(images) {

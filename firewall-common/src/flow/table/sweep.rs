@@ -1,17 +1,25 @@
 //! What only userspace does with the table: it walks over it, and forgets what is over.
 
-use super::{Established, Slot, TAG, WAYS, at, slot};
+use super::{ESTABLISHED, FlowTable, Slot, TAG, WAYS, at, slot};
 use crate::flow::{Flow, FlowKey};
 use crate::word::Word64;
 
-/// Every flow in the table.
-pub fn flows<E: Established + ?Sized>(table: &E) -> impl Iterator<Item = (FlowKey, &Flow)> {
-    let shown = (0..table.count()).flat_map(move |bucket| {
+/// Every flow in the table, and whether it is established.
+pub fn flows<T: FlowTable + ?Sized>(table: &T) -> impl Iterator<Item = (FlowKey, &Flow, bool)> {
+    (0..table.count()).flat_map(move |bucket| {
         let control = table.bucket(bucket).map_or(0, Word64::load);
-        let shown = (0..WAYS).filter(move |number| control >> (8 * number) & TAG != 0);
-        shown.filter_map(move |number| slot(table, bucket, number))
-    });
-    shown.map(|slot| (slot.key(), &slot.flow))
+        (0..WAYS).filter_map(move |number| {
+            let tag = tag(control, number)?;
+            let slot = slot(table, bucket, number)?;
+            Some((slot.key(), &slot.flow, tag & ESTABLISHED != 0))
+        })
+    })
+}
+
+/// What a slot that is neither free nor being written is marked with.
+const fn tag(control: u64, number: u32) -> Option<u64> {
+    let tag = control >> (8 * number) & 0xff;
+    if tag < TAG { None } else { Some(tag) }
 }
 
 /// What came of a bucket that was swept.
@@ -24,8 +32,8 @@ pub struct Left {
 }
 
 /// Forgets the flows of a bucket that are over, as `is_over` says.
-pub fn sweep<E: Established + ?Sized>(
-    table: &E,
+pub fn sweep<T: FlowTable + ?Sized>(
+    table: &T,
     bucket: u32,
     is_over: impl Fn(&Flow) -> bool,
 ) -> Left {
@@ -38,7 +46,7 @@ pub fn sweep<E: Established + ?Sized>(
         let Some(slot) = slot(table, bucket, number) else {
             continue;
         };
-        if seen >> (8 * number) & TAG == 0 {
+        if tag(seen, number).is_none() {
             continue;
         }
         // Whatever has been entered since has changed the word.

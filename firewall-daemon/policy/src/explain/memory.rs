@@ -1,6 +1,6 @@
 //! The kernel's tables in host memory: the same bytes, asked by the same decision.
 
-mod table;
+mod hash;
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,6 +8,7 @@ use firewall_common::abi::{
     Attachment, Control, NodeState, PortState, Publication, Stop, SubnetworkState, Timeouts,
 };
 use firewall_common::decide::{Leaving, Passage, leave};
+use firewall_common::flow::table::{self, Bucket, FlowTable, Found, Look, Seed, Slot};
 use firewall_common::flow::{Flow, FlowKey, Phase, Sender};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::image::{Line, SUBNETWORKS};
@@ -20,15 +21,13 @@ use firewall_common::{
 };
 
 use crate::compile::Image;
-use table::{Table, WhenFull};
+use hash::Table;
 
 /// How much a [`Memory`] holds, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
-    /// Established flows; the table refuses more.
-    pub flows: usize,
-    /// Half-open flows; beyond that the oldest gives way, and with 0 none fits.
-    pub half_open: usize,
+    /// Established flows: what the table of flows is made for. With 0 none fits.
+    pub flows: u32,
     /// How long flows live.
     pub timeouts: Timeouts,
     /// How many flows one node may open.
@@ -36,10 +35,10 @@ pub struct Sizes {
 }
 
 impl Default for Sizes {
-    /// A thousand flows of either kind, the default timeouts at 1000 ticks a second, and no limits.
+    /// A thousand flows, the default timeouts at 1000 ticks a second, and no limits.
     fn default() -> Self {
         let timeouts = Timeouts::defaults(1000);
-        Self { flows: 1024, half_open: 1024, timeouts, limits: Limits::NONE }
+        Self { flows: 1024, timeouts, limits: Limits::NONE }
     }
 }
 
@@ -53,8 +52,9 @@ pub struct Memory {
     control: Control,
     nodes: Vec<NodeState>,
     subnetworks: Vec<SubnetworkState>,
-    established: Table<FlowKey, Flow>,
-    half_open: Table<FlowKey, Flow>,
+    flows: Vec<Slot>,
+    buckets: Vec<Bucket>,
+    asked: Table<FlowKey, Flow>,
     fragments: Table<FragmentKey, Datagram>,
     timeouts: Timeouts,
     limits: Limits,
@@ -72,6 +72,9 @@ struct Surroundings {
 
 /// A gateway's own are more.
 const DATAGRAMS: usize = 256;
+const QUESTIONS: usize = 1024;
+/// Odd, with as many bits set as not.
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Memory {
     /// The MAC of a port and of a next hop, unless it is told another.
@@ -80,15 +83,20 @@ impl Memory {
 
     /// As after loading: not armed, nothing known.
     pub fn new(sizes: &Sizes) -> Self {
-        let Sizes { flows, half_open, timeouts, limits } = *sizes;
+        let Sizes { flows, timeouts, limits } = *sizes;
+        let buckets = if flows == 0 { 0 } else { table::buckets_for(flows) };
+        let control = Control::default();
+        // Nobody attacks it.
+        (1..).zip(&control.seed).for_each(|(word, seed)| seed.store(SEED.wrapping_mul(word)));
         Self {
             halves: [Vec::new(), Vec::new()],
-            control: Control::default(),
+            control,
             nodes: Vec::new(),
             subnetworks: (0..SUBNETWORKS).map(|_| SubnetworkState::default()).collect(),
-            established: Table::new(flows, WhenFull::Refuse),
-            half_open: Table::new(half_open, WhenFull::Evict),
-            fragments: Table::new(DATAGRAMS, WhenFull::Evict),
+            flows: (0..buckets * table::WAYS).map(|_| Slot::default()).collect(),
+            buckets: (0..buckets).map(|_| Bucket::default()).collect(),
+            asked: Table::new(QUESTIONS),
+            fragments: Table::new(DATAGRAMS),
             timeouts,
             limits,
             surroundings: Surroundings::default(),
@@ -178,20 +186,24 @@ impl Memory {
 
     /// Forgets every flow, and every datagram that has begun.
     pub fn forget_flows(&self) {
-        self.established.clear();
-        self.half_open.clear();
+        self.buckets.iter().for_each(|bucket| bucket.store(0));
+        self.asked.clear();
         self.fragments.clear();
     }
 
     /// The flows, half-open ones included, with how far they have come.
     pub fn flows(&self) -> Vec<(FlowKey, Phase)> {
-        let tables = [&self.half_open, &self.established];
-        tables.iter().flat_map(|table| table.list(|flow| flow.state().phase())).collect()
+        let list = table::flows(self).map(|(key, flow, _)| (key, flow.state().phase()));
+        let mut flows: Vec<_> = list.collect();
+        flows.extend(self.asked.list(|question| question.state().phase()));
+        flows
     }
 
-    /// How many flows are half-open, and how many established.
+    /// How many flows are half-open, questions to neighbours included, and how many established.
     pub fn flow_counts(&self) -> (usize, usize) {
-        (self.half_open.len(), self.established.len())
+        let established = table::flows(self).filter(|(.., established)| *established).count();
+        let half_open = table::flows(self).count() - established;
+        (half_open + self.asked.len(), established)
     }
 
     /// The half in force and its generation.
@@ -239,6 +251,28 @@ impl Memory {
 
 const fn next(generation: Generation) -> Generation {
     Generation(generation.0.wrapping_add(1))
+}
+
+impl FlowTable for Memory {
+    fn count(&self) -> u32 {
+        u32::try_from(self.buckets.len()).unwrap_or(u32::MAX)
+    }
+
+    fn bucket(&self, index: u32) -> Option<&Bucket> {
+        self.buckets.get(index as usize)
+    }
+
+    fn slot(&self, index: u32) -> Option<&Slot> {
+        self.flows.get(index as usize)
+    }
+
+    fn seed(&self) -> Option<&Seed> {
+        Some(&self.control.seed)
+    }
+}
+
+fn slot(note: &Note) -> u32 {
+    u32::try_from(note.slot.load()).unwrap_or(u32::MAX)
 }
 
 /// See [`Memory::behind`].
@@ -311,30 +345,34 @@ impl Tables for Behind<'_> {
         self.memory.subnetworks.get(usize::from(subnetwork.0))
     }
 
-    fn flow(&self, key: &FlowKey) -> Option<&Flow> {
-        self.memory.established.find(key)
+    fn look(&self, key: &FlowKey) -> Look<'_> {
+        table::look(self.memory, key)
     }
 
-    fn half_open(&self, key: &FlowKey) -> Option<&Flow> {
-        self.memory.half_open.find(key)
+    fn find(&self, note: &mut Note) -> Option<(&Flow, bool)> {
+        let Found { slot, established } = table::find(self.memory, &note.key)?;
+        note.slot.store(slot.into());
+        Some((self.memory.slot(slot)?.flow(), established))
     }
 
-    fn promote(&self, note: &mut Note) -> Result<(), Full> {
-        self.memory.established.insert(&note.key, &note.flow)?;
-        self.memory.half_open.remove(&note.key);
-        Ok(())
+    fn open(&self, note: &mut Note) -> Result<(), Full> {
+        table::open(self.memory, &note.key, &note.flow)
     }
 
-    fn insert_half_open(&self, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
-        self.memory.half_open.insert(key, flow)
+    fn establish(&self, note: &mut Note) -> Result<(), Full> {
+        table::establish(self.memory, &note.key, slot(note))
     }
 
     fn remove(&self, note: &mut Note) {
-        self.memory.established.remove(&note.key);
+        table::remove(self.memory, &note.key, slot(note));
     }
 
-    fn remove_half_open(&self, key: &FlowKey) {
-        self.memory.half_open.remove(key);
+    fn asked(&self, key: &FlowKey) -> Option<&Flow> {
+        self.memory.asked.find(key)
+    }
+
+    fn ask(&self, key: &FlowKey, question: &Flow) -> Result<(), Full> {
+        self.memory.asked.insert(key, question)
     }
 
     fn datagram(&self, key: &FragmentKey) -> Option<&Datagram> {

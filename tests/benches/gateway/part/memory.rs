@@ -3,7 +3,6 @@
 
 use std::fs;
 
-use firewall_common::abi::map;
 use serde_json::json;
 
 use crate::Effort;
@@ -21,34 +20,25 @@ pub(crate) fn measure(_effort: Effort, report: &mut Report) {
     let flows = weigh(Room { flows: 2 * ROOM.flows, ..ROOM });
     let nodes = weigh(Room { nodes: 2 * ROOM.nodes, ..ROOM });
     let rules = weigh(Room { rules: 2 * ROOM.rules, ..ROOM });
-    let established = |name: &str| [map::FLOWS, map::FLOW_BUCKETS].contains(&name);
     row(
         report,
         "an established flow",
-        growth(&flows, &base, ROOM.flows, established),
+        growth(&flows, &base, ROOM.flows),
         conntrack()
             .map_or_else(String::new, |bytes| format!("nf_conntrack: {bytes} B and extensions")),
         Some(176.0),
     );
     row(
         report,
-        "room for half-open flows, for each established one",
-        growth(&flows, &base, ROOM.flows, |name| !established(name)),
-        String::new(),
-        None,
-    );
-    let all = |_: &str| true;
-    row(
-        report,
         "a node, both halves of the image",
-        growth(&nodes, &base, ROOM.nodes, all),
+        growth(&nodes, &base, ROOM.nodes),
         String::new(),
         Some(96.0),
     );
     row(
         report,
         "a rule, both halves of the image",
-        growth(&rules, &base, ROOM.rules, all),
+        growth(&rules, &base, ROOM.rules),
         String::new(),
         None,
     );
@@ -63,11 +53,9 @@ fn weigh(room: Room) -> Weights {
     maps.into_iter().map(|(name, map)| (name, kernel::memory(&map))).collect()
 }
 
-/// Bytes for each of `more`, of the maps that are meant.
-fn growth(large: &Weights, small: &Weights, more: u32, meant: impl Fn(&str) -> bool) -> f64 {
-    let bytes = |weights: &Weights| {
-        weights.iter().filter(|(name, _)| meant(name)).map(|(_, bytes)| bytes).sum::<u64>()
-    };
+/// Bytes for each of `more`.
+fn growth(large: &Weights, small: &Weights, more: u32) -> f64 {
+    let bytes = |weights: &Weights| weights.iter().map(|(_, bytes)| bytes).sum::<u64>();
     #[expect(clippy::cast_precision_loss, reason = "some megabytes")]
     let grown = (bytes(large) - bytes(small)) as f64;
     grown / f64::from(more)

@@ -1,4 +1,4 @@
-//! The kernel's hashes in host memory.
+//! The kernel's LRU hashes in host memory.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -31,7 +31,6 @@ impl Entry for Datagram {
 pub(super) struct Table<K, V> {
     entries: Vec<V>,
     index: RefCell<Index<K>>,
-    when_full: WhenFull,
 }
 
 #[derive(Debug)]
@@ -47,19 +46,13 @@ struct Place {
     order: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(super) enum WhenFull {
-    Refuse,
-    Evict,
-}
-
 impl<K: Copy + Eq + Hash, V: Entry> Table<K, V> {
-    pub(super) fn new(capacity: usize, when_full: WhenFull) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         let mut entries = Vec::new();
         entries.resize_with(capacity, V::default);
         let free = (0..capacity).rev().collect();
         let index = RefCell::new(Index { places: HashMap::new(), free, inserted: 0 });
-        Self { entries, index, when_full }
+        Self { entries, index }
     }
 
     pub(super) fn find(&self, key: &K) -> Option<&V> {
@@ -70,10 +63,7 @@ impl<K: Copy + Eq + Hash, V: Entry> Table<K, V> {
     pub(super) fn insert(&self, key: &K, entry: &V) -> Result<(), Full> {
         let mut index = self.index.borrow_mut();
         if !index.places.contains_key(key) && index.free.is_empty() {
-            match self.when_full {
-                WhenFull::Refuse => return Err(Full),
-                WhenFull::Evict => index.evict(),
-            }
+            index.evict();
         }
         let known = index.places.get(key).map(|place| place.entry);
         let place = known.or_else(|| index.free.pop()).ok_or(Full)?;
