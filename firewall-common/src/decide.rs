@@ -195,7 +195,8 @@ fn conversation<T: Tables + ?Sized>(
     sender: Sender,
     segment: Segment,
 ) -> Result<Passage, DropReason> {
-    let Some((flow, established)) = tables.find(note) else {
+    let found = if note.is_absent() { None } else { tables.find(note) };
+    let Some((flow, established)) = found else {
         return open(tables, note, sender, segment);
     };
     if flow.is_expired(note.moment.now) {

@@ -75,7 +75,7 @@ pub trait Tables {
     fn node(&self, node: NodeSlot) -> Option<&NodeState>;
     /// A subnetwork's standing.
     fn subnetwork(&self, subnetwork: SubnetworkSlot) -> Option<&SubnetworkState>;
-    /// The established flow of that key, for who is in a hurry.
+    /// The established flow of that key, for who is in a hurry; or that there is none of either kind.
     fn look(&self, key: &FlowKey) -> Look<'_>;
     /// The flow of the note's key, and whether it is established.
     fn find(&self, note: &mut Note) -> Option<(&Flow, bool)>;

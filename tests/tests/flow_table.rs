@@ -44,7 +44,7 @@ impl Table {
             Look::Found(seen) => {
                 assert!(established && flow.is_some_and(|flow| std::ptr::eq(flow, seen)));
             }
-            Look::Absent => assert!(!established),
+            Look::Absent => assert!(found.is_none()),
             Look::Unsure => {}
         }
         flow.map(|flow| flow.rule().0)

@@ -63,7 +63,11 @@ where
     note.key.become_key(&key);
     match tables.look(&note.key) {
         Look::Found(flow) => passage(frame, tables, note, moment, &plain, flow, sender),
-        Look::Absent | Look::Unsure => None,
+        Look::Absent => {
+            note.set_absent();
+            None
+        }
+        Look::Unsure => None,
     }
 }
 

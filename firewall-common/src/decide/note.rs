@@ -122,7 +122,7 @@ pub struct Note {
     /// Sender's node slot, receiver's in the upper half. Words that are stored one by one: LLVM
     /// would make a call of memset for anything wider.
     pub nodes: Word64,
-    /// EtherType, both subnetworks, `NAMED`.
+    /// EtherType, both subnetworks, `NAMED`, `ABSENT`.
     pub about: Word64,
     /// The packet's length, its TTL or hop limit in the upper half.
     pub travel: Word64,
@@ -143,6 +143,7 @@ pub struct Note {
 }
 
 const NAMED: u64 = 1 << 48;
+const ABSENT: u64 = 1 << 49;
 
 impl Default for Note {
     fn default() -> Self {
@@ -218,6 +219,18 @@ impl Note {
         self.sender = sender;
         self.about.store(self.about.load() | NAMED);
         sender
+    }
+
+    /// No flow has the key of the frame, a plain packet of TCP or UDP: it need not be looked for again.
+    /// In memory, so that the verifier walks the stages once for both.
+    #[inline(always)]
+    pub(super) fn set_absent(&self) {
+        self.about.store(self.about.load() | ABSENT);
+    }
+
+    #[inline(always)]
+    pub(super) fn is_absent(&self) -> bool {
+        self.about.load() & ABSENT != 0
     }
 
     #[inline(always)]

@@ -105,9 +105,9 @@ pub fn find<T: FlowTable + ?Sized>(table: &T, key: &FlowKey) -> Option<Found> {
 pub enum Look<'t> {
     /// There is such a flow, established.
     Found(&'t Flow),
-    /// There is none.
+    /// There is none, half-open or established.
     Absent,
-    /// Too many keys look like it: [`find`] knows.
+    /// It may be half-open, or too many keys look like it: [`find`] knows.
     Unsure,
 }
 
@@ -117,10 +117,20 @@ pub fn look<'t, T: FlowTable + ?Sized>(table: &'t T, key: &FlowKey) -> Look<'t> 
     let Some(Place { first, second, tag }) = Place::of(table, key) else {
         return Look::Unsure;
     };
-    match look_into(table, first, tag, key) {
-        Look::Absent => look_into(table, second, tag, key),
+    let established = match look_into(table, first, tag | ESTABLISHED, key) {
+        Look::Absent => look_into(table, second, tag | ESTABLISHED, key),
         look @ (Look::Found(_) | Look::Unsure) => look,
+    };
+    match established {
+        Look::Absent if may_be_half_open(table, first, tag) => Look::Unsure,
+        Look::Absent if may_be_half_open(table, second, tag) => Look::Unsure,
+        look @ (Look::Found(_) | Look::Absent | Look::Unsure) => look,
     }
+}
+
+#[inline(always)]
+fn may_be_half_open<T: FlowTable + ?Sized>(table: &T, bucket: u32, tag: u64) -> bool {
+    table.bucket(bucket).is_none_or(|control| alike(control.load(), tag) != 0)
 }
 
 /// Enters a half-open flow, or writes it in the place of one of its key that is half-open. If it is
@@ -274,7 +284,7 @@ fn look_into<'t, T: FlowTable + ?Sized>(
     let Some(control) = table.bucket(bucket) else {
         return Look::Unsure;
     };
-    let mut marks = alike(control.load(), tag | ESTABLISHED);
+    let mut marks = alike(control.load(), tag);
     for _ in 0..2 {
         if marks == 0 {
             return Look::Absent;
