@@ -240,7 +240,9 @@ fn beside_the_gateway<T: Tables + ?Sized>(tables: &T, note: &mut Note) -> Result
     if !tables.is_local(&target) && target != sender {
         return Err(stranger);
     }
-    let lease = view.standing(&note.source, note.moment.now)?;
+    // Who may ask the gateway for a lease must find it first.
+    let is_enrolment = tables.enrolment() != 0;
+    let lease = view.standing_before(&note.source, target, is_enrolment, note.moment.now)?;
     match local_stop(tables, &note.source) {
         Stop::None | Stop::Ordinary => {}
         Stop::Hard => return Err(DropReason::StoppedSubnetwork),

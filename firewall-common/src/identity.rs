@@ -8,7 +8,7 @@ use crate::abi::Stop;
 use crate::decide::Note;
 use crate::image::{Header, Line, MacBinding, Party, Subnetwork, Tolerance};
 use crate::tables::Way;
-use crate::{DropReason, Mac, Port, SubnetworkSlot, Tables, Ticks, Vlan};
+use crate::{Addr, DropReason, Mac, Port, SubnetworkSlot, Tables, Ticks, Vlan};
 
 /// Which end of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,6 +288,26 @@ impl<'t, T: Tables + ?Sized> View<'t, T> {
             Err(DropReason::LeaseExpired)
         } else {
             Ok(end)
+        }
+    }
+
+    /// The same, of an end that speaks with `other`: a node that gets its lease from the gateway may ask
+    /// it for one, and nothing else.
+    #[inline(always)]
+    pub(crate) fn standing_before(
+        &self,
+        speaker: &Speaker,
+        other: Addr,
+        is_enrolment: bool,
+        now: Ticks,
+    ) -> Result<u64, DropReason> {
+        match self.standing(speaker, now) {
+            Err(DropReason::NoLease | DropReason::LeaseExpired)
+                if is_enrolment && speaker.party.enrols() && self.tables.is_local(&other) =>
+            {
+                Ok(0)
+            }
+            standing => standing,
         }
     }
 

@@ -54,6 +54,12 @@ pub trait Tables {
     fn authenticates(&self, _port: Port) -> bool {
         false
     }
+    /// The TCP port at which the gateway grants leases to who proves who he is (mutual TLS); 0 if it does
+    /// not.
+    #[inline(always)]
+    fn enrolment(&self) -> u16 {
+        0
+    }
     /// A port's own MAC and the longest packet that it sends; `None` only if the map is missing.
     fn port_state(&self, port: Port) -> Option<&PortState>;
     /// Whether an address is the gateway's own. A bridge has none.

@@ -196,7 +196,7 @@ impl Daemon {
         before: &Active,
     ) -> Result<(Vec<firewall_control::Flow>, u64), ReloadError> {
         let now = self.clock.now();
-        let mut ask = Ask::new(Arc::clone(&self.maps), image, &self.config.gateway, now)
+        let mut ask = Ask::new(Arc::clone(&self.maps), image, &self.config, now)
             .map_err(ReloadError::Flows)?;
         let owners = before.policy.as_ref().map(report::owners).unwrap_or_default();
         let (mut cut, mut count) = (Vec::new(), 0);

@@ -197,6 +197,7 @@ impl DataPlane {
                 jumbo: port.jumbo,
                 routes: true,
                 authenticates: config.authentication.listens_on(index),
+                enrolment: config.authentication.enrolment(),
                 timeouts: load::timeouts(clock),
                 limits: load::limits(config, clock),
                 events_per_tick: EVENTS_PER_TICK,

@@ -20,6 +20,9 @@ static ROUTES: Global<u32> = Global::new(0);
 /// Whether an authenticator speaks IEEE 802.1X with the nodes on the port.
 #[unsafe(no_mangle)]
 static AUTHENTICATES: Global<u32> = Global::new(0);
+/// The TCP port at which the gateway grants leases; 0 if it does not.
+#[unsafe(no_mangle)]
+static ENROLMENT: Global<u32> = Global::new(0);
 /// Lines of one half of the image.
 #[unsafe(no_mangle)]
 static LINES: Global<u32> = Global::new(0);
@@ -74,6 +77,12 @@ pub(crate) fn looks_up_routes() -> bool {
 #[inline(always)]
 pub(crate) fn authenticates() -> bool {
     AUTHENTICATES.load() != 0
+}
+
+/// The TCP port at which the gateway grants leases; 0 if it does not.
+#[inline(always)]
+pub(crate) fn enrolment() -> u16 {
+    (ENROLMENT.load() & 0xffff) as u16
 }
 
 /// Lines of one half of the image.

@@ -246,6 +246,11 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
+    fn enrolment(&self) -> u16 {
+        constants::enrolment()
+    }
+
+    #[inline(always)]
     fn port_state(&self, port: Port) -> Option<&PortState> {
         PORT_STATES.get(port.0 as u32)
     }

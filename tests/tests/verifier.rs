@@ -59,6 +59,7 @@ fn programs() -> Vec<(&'static str, OwnedFd)> {
             jumbo,
             routes: true,
             authenticates: true,
+            enrolment: 7447,
             timeouts,
             limits,
             events_per_tick: 16,

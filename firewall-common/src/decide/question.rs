@@ -65,7 +65,13 @@ fn authorise<T: Tables + ?Sized>(
         return Err(DropReason::NotArmed);
     };
     note.sent_by();
-    let source_lease = view.standing(&note.source, now)?;
+    let is_enrolment = is_enrolment(tables, note, initiator);
+    let source_lease = view.standing_before(
+        &note.source,
+        destination,
+        is_enrolment && initiator == note.sender,
+        now,
+    )?;
     if parse::is_group(destination) {
         return Err(DropReason::NoRule);
     }
@@ -77,7 +83,12 @@ fn authorise<T: Tables + ?Sized>(
     {
         return Err(DropReason::BindingMac);
     }
-    let destination_lease = view.standing(&note.destination, now)?;
+    let destination_lease = view.standing_before(
+        &note.destination,
+        source,
+        is_enrolment && initiator != note.sender,
+        now,
+    )?;
     note.service = service(&view, note, initiator);
     let direction = if initiator == note.sender { Direction::Forward } else { Direction::Backward };
     tables.permit(note, direction)?;
@@ -98,13 +109,26 @@ pub(crate) fn earlier(one: u64, other: u64, now: Ticks) -> u32 {
     if end == 0 { u32::MAX } else { end }
 }
 
+/// Whether it would be a connection to where the gateway grants leases.
+#[inline(always)]
+fn is_enrolment<T: Tables + ?Sized>(tables: &T, note: &Note, initiator: Sender) -> bool {
+    tables.enrolment() != 0
+        && note.key.protocol == protocol::TCP
+        && responder_port(note, initiator) == tables.enrolment()
+}
+
+#[inline(always)]
+fn responder_port(note: &Note, initiator: Sender) -> u16 {
+    match initiator {
+        Sender::Low => note.key.high_port,
+        Sender::High => note.key.low_port,
+    }
+}
+
 /// The service of the responder's port.
 #[inline(always)]
 fn service<T: Tables + ?Sized>(view: &View<'_, T>, note: &Note, initiator: Sender) -> Service {
-    let port = match initiator {
-        Sender::Low => note.key.high_port,
-        Sender::High => note.key.low_port,
-    };
+    let port = responder_port(note, initiator);
     match note.key.protocol {
         protocol::TCP => view.service(0, port),
         protocol::UDP => view.service(1, port),

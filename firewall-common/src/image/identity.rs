@@ -57,6 +57,8 @@ pub struct Identity {
     pub class: u16,
     /// The node must hold a lease: its `authentication` is not `static`.
     pub lease: bool,
+    /// It gets one from the gateway itself, which it may reach for that without one.
+    pub enrols: bool,
 }
 
 const IDENTITY_NODE: u16 = 1;
@@ -65,6 +67,7 @@ const IDENTITY_MAC_EXACT: u16 = 1 << 2;
 const IDENTITY_MAC_ROUTER: u16 = 1 << 3;
 const IDENTITY_LEASE: u16 = 1 << 4;
 const IDENTITY_ROUTER: u16 = 1 << 5;
+const IDENTITY_ENROLS: u16 = 1 << 6;
 
 impl Identity {
     /// As it lies in half a line.
@@ -82,7 +85,8 @@ impl Identity {
             Kind::Network { length, port } => (network_key(length, port), IDENTITY_NETWORK, 0),
             Kind::Router => (0, IDENTITY_ROUTER, 0),
         };
-        let flags = kind | if self.lease { IDENTITY_LEASE } else { 0 };
+        let lease = if self.lease { IDENTITY_LEASE } else { 0 };
+        let flags = kind | lease | if self.enrols { IDENTITY_ENROLS } else { 0 };
         [
             first,
             second,
@@ -136,6 +140,12 @@ impl Party {
     #[inline(always)]
     pub const fn needs_lease(self) -> bool {
         half(self.rest, 3) & IDENTITY_LEASE != 0
+    }
+
+    /// Whether it gets its lease from the gateway.
+    #[inline(always)]
+    pub const fn enrols(self) -> bool {
+        half(self.rest, 3) & IDENTITY_ENROLS != 0
     }
 
     /// Which source MACs its frames may carry.

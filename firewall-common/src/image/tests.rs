@@ -49,6 +49,7 @@ fn an_identity_is_found_in_either_place_of_its_bucket() {
         node: NodeSlot(70_000),
         class: 5,
         lease: true,
+        enrols: true,
     };
     let network = Identity {
         kind: Kind::Network { length: 120, port: Port(1) },
@@ -58,6 +59,7 @@ fn an_identity_is_found_in_either_place_of_its_bucket() {
         node: NodeSlot(0),
         class: 0,
         lease: false,
+        enrols: false,
     };
     let mut line = Line::default();
     line.0[..4].copy_from_slice(&network.encode());
@@ -68,7 +70,7 @@ fn an_identity_is_found_in_either_place_of_its_bucket() {
         (SubnetworkSlot(7), NodeSlot(70_000), 5)
     );
     assert_eq!(party.mac(), node.mac);
-    assert!(party.needs_lease() && party.is_node());
+    assert!(party.needs_lease() && party.enrols() && party.is_node());
     let party = Party::find_network(&line, network.address, 120, Port(1)).unwrap();
     assert_eq!(party.subnetwork(), SubnetworkSlot(8));
     assert!(!party.is_node());

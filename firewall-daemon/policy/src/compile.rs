@@ -20,7 +20,7 @@ use firewall_common::image::{
 use firewall_common::{Addr, Mac, NodeSlot, Port, Service, SubnetworkSlot};
 use ipnet::IpNet;
 
-use crate::model::{self, Gateway, Policy, Selector};
+use crate::model::{self, Authentication, Gateway, Policy, Selector};
 use crate::resolve::{lies_within, mapped_length};
 use capacity::{ATTEMPTS, IDENTITY_LOAD, RULE_LOAD, bucket_count};
 pub use capacity::{Capacity, CompileError, lines_for};
@@ -215,6 +215,7 @@ fn identities(
             node: names.node_slots[index],
             class: classes.of_node[index],
             lease: node.authentication.needs_lease(),
+            enrols: node.authentication == Authentication::Lease,
         };
         identities.extend(node.addresses.iter().map(|&address| Identity { address, ..identity }));
     }
@@ -233,6 +234,7 @@ fn identities(
         node: NodeSlot(0),
         class: 0,
         lease: false,
+        enrols: false,
     }));
     if policy.is_routed() {
         identities.extend(routers(policy, names));
@@ -256,6 +258,7 @@ fn routers(policy: &Policy, names: &Names) -> impl Iterator<Item = Identity> {
         node: NodeSlot(0),
         class: 0,
         lease: false,
+        enrols: false,
     })
 }
 

@@ -38,6 +38,11 @@ impl Authentication {
     pub fn listens_on(&self, port: Port) -> bool {
         self.hostapd.iter().any(|hostapd| hostapd.port == port)
     }
+
+    /// The TCP port at which leases are granted by mutual TLS; 0 if there are none.
+    pub fn enrolment(&self) -> u16 {
+        self.mtls.as_ref().map_or(0, |mtls| mtls.listen.port())
+    }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -20,13 +20,13 @@ use firewall_policy::Image;
 
 use super::maps::Maps;
 use super::neighbourhood;
-use crate::config::Gateway;
+use crate::config::Config;
 
 /// An image, with the standings that the kernel has.
 pub struct Ask<'a> {
     maps: Arc<Maps>,
     image: &'a Image,
-    gateway: &'a Gateway,
+    config: &'a Config,
     local: HashSet<Addr>,
     port: Port,
     now: Ticks,
@@ -37,11 +37,11 @@ impl<'a> Ask<'a> {
     pub fn new(
         maps: Arc<Maps>,
         image: &'a Image,
-        gateway: &'a Gateway,
+        config: &'a Config,
         now: Ticks,
     ) -> io::Result<Self> {
         let local = neighbourhood::local(&maps)?;
-        Ok(Self { maps, image, gateway, local, port: Port(0), now })
+        Ok(Self { maps, image, config, local, port: Port(0), now })
     }
 
     /// What the image says of a live flow, stops left out: how its next frame would fare, from the
@@ -74,7 +74,11 @@ impl Tables for Ask<'_> {
     }
 
     fn way(&self) -> Way {
-        self.gateway.way(self.port)
+        self.config.gateway.way(self.port)
+    }
+
+    fn enrolment(&self) -> u16 {
+        self.config.authentication.enrolment()
     }
 
     fn port_state(&self, port: Port) -> Option<&PortState> {

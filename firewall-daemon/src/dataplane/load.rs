@@ -34,6 +34,8 @@ pub struct Constants {
     pub routes: bool,
     /// Whether an authenticator speaks IEEE 802.1X with the nodes on it.
     pub authenticates: bool,
+    /// The TCP port at which the gateway grants leases; 0 if it does not.
+    pub enrolment: u16,
     /// How long flows live.
     pub timeouts: Timeouts,
     /// How many flows one node may open.
@@ -156,6 +158,7 @@ fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u
             jumbo: _,
             routes,
             authenticates,
+            enrolment,
             timeouts,
             limits,
             events_per_tick,
@@ -171,6 +174,7 @@ fn globals(sizes: &Sizes, constants: Option<&Constants>) -> Vec<(&'static str, u
             ("IS_ROUTER", is_router.into()),
             ("ROUTES", (*routes).into()),
             ("AUTHENTICATES", (*authenticates).into()),
+            ("ENROLMENT", (*enrolment).into()),
             ("EVENTS_PER_TICK", *events_per_tick),
             ("LIMIT_HALF_OPEN", limits.half_open),
             ("LIMIT_NEW_FLOWS", limits.new_flows),

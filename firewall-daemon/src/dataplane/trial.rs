@@ -123,6 +123,7 @@ impl Trial {
                 // Expectations are about rules, and hold while a neighbour is away.
                 routes,
                 authenticates: config.authentication.listens_on(port),
+                enrolment: config.authentication.enrolment(),
                 timeouts: load::timeouts(clock),
                 // Expectations come all at once.
                 limits,

@@ -16,6 +16,7 @@ use firewall_policy::{
 };
 use firewall_tests::packet::*;
 
+mod enrolment;
 mod errors;
 mod fragments;
 mod leaving;

@@ -67,6 +67,7 @@ struct Surroundings {
     local: HashSet<Addr>,
     ports: HashMap<Port, PortState>,
     authenticators: HashSet<Port>,
+    enrolment: u16,
     routes: HashMap<Addr, Route>,
 }
 
@@ -117,6 +118,11 @@ impl Memory {
     /// Has an authenticator speak IEEE 802.1X with the nodes on a port.
     pub fn authenticate_on(&mut self, port: Port) {
         self.surroundings.authenticators.insert(port);
+    }
+
+    /// Grants leases at that TCP port of the gateway's.
+    pub fn enrol_at(&mut self, port: u16) {
+        self.surroundings.enrolment = port;
     }
 
     /// Says what the kernel's routes say of a destination, or with [`Addr::UNSPECIFIED`] of all others.
@@ -294,6 +300,10 @@ impl Tables for Behind<'_> {
 
     fn authenticates(&self, port: Port) -> bool {
         self.memory.surroundings.authenticators.contains(&port)
+    }
+
+    fn enrolment(&self) -> u16 {
+        self.memory.surroundings.enrolment
     }
 
     fn port_state(&self, port: Port) -> Option<&PortState> {
