@@ -89,6 +89,21 @@ pub struct Proof {
     pub length: Option<Duration>,
 }
 
+/// A proof that grants nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Who has seen it.
+    pub source: Source,
+    /// As whom, if the source knows; else empty.
+    pub identity: String,
+    /// From which MAC, if the source knows.
+    pub mac: Option<Mac>,
+    /// From which address, if the source knows.
+    pub address: Option<Addr>,
+    /// Why.
+    pub refusal: Refusal,
+}
+
 /// Whose proof has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whose {
@@ -116,6 +131,8 @@ pub enum Claim {
         /// Why.
         reason: EndReason,
     },
+    /// Somebody has tried to prove something, and the source does not believe it.
+    Refused(Refused),
     /// The source itself cannot be asked any more.
     SourceLost {
         /// Which.
@@ -135,6 +152,9 @@ macro_rules! words {
         pub enum $name { $($(#[$doc])* $variant,)+ }
 
         impl $name {
+            /// Every one.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
             /// As events and metrics write it.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
@@ -190,5 +210,11 @@ words! {
         Address = "address",
         /// The identity or the session is longer than any may be.
         Length = "length",
+        /// The node is isolated.
+        Isolated = "isolated",
+        /// Its certificate does not have that name, or does not count.
+        Certificate = "certificate",
+        /// What it proved cannot be checked now.
+        Unavailable = "unavailable",
     }
 }

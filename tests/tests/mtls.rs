@@ -67,9 +67,9 @@ impl Bench {
                     Statement::Proven { identity, length, .. } if identity == IDENTITY => {
                         Verdict::Granted { length: *length }
                     }
-                    Statement::Proven { .. } | Statement::Ended { .. } => {
-                        Verdict::Refused(Refusal::Identity)
-                    }
+                    Statement::Proven { .. }
+                    | Statement::Ended { .. }
+                    | Statement::Refused { .. } => Verdict::Refused(Refusal::Identity),
                 };
                 log.lock().unwrap().push(statement);
                 // Nobody waits for the answer to an end.
@@ -105,13 +105,32 @@ impl Bench {
         self.said.lock().unwrap().clone()
     }
 
+    /// Waits until so many were refused; as whom and why.
+    fn refused(&self, count: usize) -> Vec<(String, Refusal)> {
+        let end = Instant::now() + Duration::from_secs(2);
+        loop {
+            let said = self.said();
+            let refused = said.iter().filter_map(|statement| match statement {
+                Statement::Refused { identity, refusal, .. } => Some((identity.clone(), *refusal)),
+                Statement::Ended { .. } | Statement::Proven { .. } => None,
+            });
+            let refused: Vec<_> = refused.collect();
+            if refused.len() >= count || Instant::now() >= end {
+                return refused;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Waits until an identity's proof has ended.
     fn ended(&self, patience: Duration) -> Option<Reason> {
         let end = Instant::now() + patience;
         loop {
             let ended = self.said().iter().find_map(|statement| match statement {
                 Statement::Ended { identity, reason, .. } if identity == IDENTITY => Some(*reason),
-                Statement::Ended { .. } | Statement::Proven { .. } => None,
+                Statement::Ended { .. } | Statement::Proven { .. } | Statement::Refused { .. } => {
+                    None
+                }
             });
             if ended.is_some() || Instant::now() >= end {
                 return ended;
@@ -149,7 +168,7 @@ fn a_node_proves_itself_renews_and_leaves() {
             Statement::Proven { identity, peer, length } => {
                 assert_eq!((&**identity, peer.ip(), *length), (IDENTITY, HERE, LEASE));
             }
-            Statement::Ended { .. } => panic!("{said:?}"),
+            Statement::Ended { .. } | Statement::Refused { .. } => panic!("{said:?}"),
         }
     }
 }
@@ -199,7 +218,9 @@ fn certificates_that_do_not_count_prove_nothing() {
     let pki = bench.pki();
     let gateway = bench.settings(GATEWAY, pki.join("gateway.crt"), pki.join("gateway.key"));
     assert!(matches!(connect(&gateway), Err(ClientError::Io(_))));
-    assert_eq!(bench.said(), []);
+    let refused = (String::new(), Refusal::Certificate);
+    assert_eq!(bench.refused(3), [refused.clone(), refused.clone(), refused]);
+    assert_eq!(bench.said().len(), 3);
     assert_eq!(connect(&good).unwrap(), LEASE);
 }
 
@@ -209,7 +230,8 @@ fn a_node_cannot_speak_in_the_name_of_another() {
     let other = bench.node("ws-2.radiology.example", Validity::days(30));
     let claim = Settings { identity: IDENTITY.to_owned(), ..other.clone() };
     assert_eq!(reason(connect(&claim)), "certificate");
-    assert_eq!(bench.said(), []);
+    assert_eq!(bench.refused(1), [(IDENTITY.to_owned(), Refusal::Certificate)]);
+    assert_eq!(bench.said().len(), 1);
     // Nor does the gateway grant it a lease under its own name, which no node here has.
     assert_eq!(reason(connect(&other)), "identity");
 }
@@ -227,7 +249,9 @@ fn who_speaks_from_another_address_is_not_listened_to() {
     let mut stream = TcpStream::connect(bench.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
-    assert_eq!(bench.said().len(), 1);
+    // Of all that, only the renewal was heard.
+    assert_eq!(bench.refused(1), [(IDENTITY.to_owned(), Refusal::Address)]);
+    assert_eq!(bench.said().len(), 2);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! HTTP/1.1 with JSON over a Unix socket. [`Endpoint`] lists the routes; [`OPENAPI`] describes
 //! them for others. Times are RFC 3339 in UTC, durations and sizes carry their unit in the name.
 
+mod authentication;
 mod client;
 mod command;
 mod counters;
@@ -13,6 +14,7 @@ mod flow;
 mod node;
 mod status;
 
+pub use authentication::{AuthenticationCounters, LeaseSource, ReasonCount};
 pub use client::{Client, ClientError, EventStream, ProtocolError};
 pub use command::{
     Caller, Changes, NodeReport, ReasonError, ReasonRequest, ReloadReport, ResumeRequest, Steps,

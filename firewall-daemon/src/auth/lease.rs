@@ -4,22 +4,21 @@
 //! speak after a lease's end, whether anybody looks here or not.
 
 mod act;
+mod refusals;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use firewall_common::{Mac, NodeSlot};
 use firewall_policy::model::Criticality;
-use foldhash::{HashMap, HashMapExt as _};
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 pub use self::act::{Act, News};
+use self::refusals::Refusals;
 use super::register::{Register, Subject};
 use super::store::Kept;
-use super::{Claim, EndReason, Proof, Refusal, Source, Whose};
-
-/// Between two refusals that are told; all of them are counted.
-const BETWEEN_REFUSALS: Duration = Duration::from_secs(1);
+use super::{Claim, EndReason, Proof, Refusal, Refused, Source, Whose};
 
 /// How long leases are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +68,9 @@ pub struct Leases {
     ends: BTreeSet<(Duration, Arc<str>)>,
     by_mac: HashMap<Mac, Arc<str>>,
     lost: BTreeSet<Source>,
-    refused: BTreeMap<Refusal, u64>,
-    told: Option<Duration>,
+    /// Those that have been there, and are not lost.
+    heard: BTreeSet<Source>,
+    refusals: Refusals,
     changes: u64,
     renewals: u64,
 }
@@ -85,8 +85,8 @@ impl Leases {
             ends: BTreeSet::new(),
             by_mac: HashMap::new(),
             lost: BTreeSet::new(),
-            refused: BTreeMap::new(),
-            told: None,
+            heard: BTreeSet::new(),
+            refusals: Refusals::default(),
             changes: 0,
             renewals: 0,
         }
@@ -160,6 +160,7 @@ impl Leases {
                     self.end(&name, reason, &mut acts);
                 }
             }
+            Claim::Refused(refused) => self.refuse(refused, now, &mut acts),
             Claim::SourceLost { source } => self.lose(source, now, &mut acts),
             Claim::SourceBack { source } => self.back(source, &mut acts),
         }
@@ -197,7 +198,10 @@ impl Leases {
         }
         match judged {
             Ok(subject) => self.grant(&subject, proof, now, acts),
-            Err(refusal) => self.refuse(proof, refusal, now, acts),
+            Err(refusal) => {
+                let Proof { source, identity, mac, address, .. } = proof;
+                self.refuse(Refused { source, identity, mac, address, refusal }, now, acts);
+            }
         }
     }
 
@@ -233,22 +237,15 @@ impl Leases {
         self.enter(node, Lease { source, identity, mac, session, until, in_grace, slot, binding });
     }
 
-    fn refuse(&mut self, proof: Proof, refusal: Refusal, now: Duration, acts: &mut Vec<Act>) {
-        *self.refused.entry(refusal).or_default() += 1;
-        if self.told.is_some_and(|told| now < told + BETWEEN_REFUSALS) {
-            return;
-        }
-        self.told = Some(now);
-        let Proof { source, mut identity, mac, .. } = proof;
-        if identity.len() > super::LONGEST {
-            identity.clear();
-        }
-        acts.push(Act::Tell(News::Refused { source, identity, mac, refusal }));
+    fn refuse(&mut self, refused: Refused, now: Duration, acts: &mut Vec<Act>) {
+        let told = self.refusals.note(refused, now);
+        acts.extend(told.map(|refused| Act::Tell(News::Refused(refused))));
     }
 
     /// A lease goes on for its grace, counted from the loss, once: only a new proof ends the grace,
     /// not a source that comes and goes.
     fn lose(&mut self, source: Source, now: Duration, acts: &mut Vec<Act>) {
+        self.heard.remove(&source);
         if !self.lost.insert(source) {
             return;
         }
@@ -277,6 +274,7 @@ impl Leases {
     }
 
     fn back(&mut self, source: Source, acts: &mut Vec<Act>) {
+        self.heard.insert(source);
         if self.lost.remove(&source) {
             acts.push(Act::Tell(News::Back { source }));
         }
@@ -353,9 +351,26 @@ impl Leases {
         self.lost.iter().copied()
     }
 
-    /// How many proofs were refused, and why.
-    pub fn refused(&self) -> &BTreeMap<Refusal, u64> {
-        &self.refused
+    /// Whether a source has been there and is not lost.
+    pub fn is_heard(&self, source: Source) -> bool {
+        self.heard.contains(&source)
+    }
+
+    /// How many leases a source has granted, and how many of them go on for their grace.
+    pub fn count(&self, source: Source) -> (u64, u64) {
+        let of_it = self.held.values().filter(|lease| lease.source == source);
+        of_it.fold((0, 0), |(all, in_grace), lease| (all + 1, in_grace + u64::from(lease.in_grace)))
+    }
+
+    /// Whose lease goes on only because of the grace.
+    pub fn in_grace(&self) -> HashSet<Arc<str>> {
+        let in_grace = self.held.iter().filter(|(_, lease)| lease.in_grace);
+        in_grace.map(|(name, _)| Arc::clone(name)).collect()
+    }
+
+    /// How many proofs were refused for that reason.
+    pub fn refused(&self, refusal: Refusal) -> u64 {
+        self.refusals.count(refusal)
     }
 
     /// How many leases were granted, changed or ended so far, and how many renewed: the latter need

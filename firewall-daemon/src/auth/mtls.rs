@@ -38,6 +38,15 @@ pub enum Statement {
         /// Why.
         reason: Reason,
     },
+    /// What it wanted to prove does not count.
+    Refused {
+        /// The name, if it came as far as saying one; else empty.
+        identity: String,
+        /// Where it speaks from.
+        peer: SocketAddr,
+        /// Why.
+        refusal: Refusal,
+    },
 }
 
 /// Why a proof ends before its time. That a connection ends is no reason.
@@ -59,7 +68,7 @@ impl Reason {
     }
 }
 
-/// A statement and who waits for the answer. [`Statement::Ended`] waits for none.
+/// A statement and who waits for the answer. Only [`Statement::Proven`] waits for one.
 #[derive(Debug)]
 pub struct Told {
     /// What is said.

@@ -20,7 +20,7 @@ use crate::auth::dot1x::socket::{self, Place};
 use crate::auth::lease::{Act, Leases, News, Terms};
 use crate::auth::register::Register;
 use crate::auth::store::Store;
-use crate::auth::{Claim, Source};
+use crate::auth::{Claim, Refused, Source};
 use crate::config::{self, Config};
 use crate::dataplane::clock::monotonic;
 use crate::dataplane::lease::{self, Granter};
@@ -39,7 +39,7 @@ pub(super) struct Keeper {
     /// From where nodes may prove themselves at the enrolment port.
     pub(super) allowed: watch::Sender<Arc<HashSet<IpAddr>>>,
     pub(super) ears: Ears,
-    sources: BTreeSet<Source>,
+    pub(super) sources: BTreeSet<Source>,
     is_restored: bool,
     written: ((u64, u64), Instant),
 }
@@ -206,9 +206,12 @@ impl Daemon {
                 let message = format!("{node} may not speak any more: {reason}, says {source}");
                 (EventKind::Lease, Some(node), reason.name(), source, message)
             }
-            News::Refused { source, identity, mac, refusal } => {
-                let mac = mac.map_or_else(|| "an unknown MAC".to_owned(), |mac| mac.to_string());
-                let message = format!("{identity:?} from {mac} grants nobody a lease: {refusal}");
+            News::Refused(Refused { source, identity, mac, address, refusal }) => {
+                let mac = mac.map(|mac| mac.to_string());
+                let whence = mac.or_else(|| address.map(|address| address.to_string()));
+                let whence = whence.unwrap_or_else(|| "an unknown place".to_owned());
+                let message =
+                    format!("{identity:?} from {whence} grants nobody a lease: {refusal}");
                 (EventKind::LeaseRefused, None, refusal.name(), source, message)
             }
             News::Lost { source, ended, in_grace } => {

@@ -37,7 +37,10 @@ fn read(machine: &mut Dot1x, answer: &str, now: u64) {
 fn identities(machine: &mut Dot1x) -> Vec<String> {
     let proven = claims(machine).into_iter().filter_map(|claim| match claim {
         Claim::Proven(proof) => Some(proof.identity),
-        Claim::Ended { .. } | Claim::SourceLost { .. } | Claim::SourceBack { .. } => None,
+        Claim::Ended { .. }
+        | Claim::Refused(_)
+        | Claim::SourceLost { .. }
+        | Claim::SourceBack { .. } => None,
     });
     proven.collect()
 }

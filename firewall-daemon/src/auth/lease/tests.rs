@@ -110,9 +110,9 @@ fn what_the_policy_does_not_name_is_refused_and_counted() {
         let mut leases = leases(Duration::ZERO);
         let acts = leases.observe(Claim::Proven(proof.clone()), at(100));
         let told =
-            matches!(&acts[..], [Act::Tell(News::Refused { refusal, .. })] if *refusal == expected);
+            matches!(&acts[..], [Act::Tell(News::Refused(refused))] if refused.refusal == expected);
         assert!(told, "{proof:?}: {acts:?}");
-        assert_eq!(leases.refused()[&expected], 1);
+        assert_eq!(leases.refused(expected), 1);
     }
 }
 
@@ -125,7 +125,7 @@ fn a_flood_of_refusals_is_counted_and_told_once_a_second() {
             leases.observe(Claim::Proven(proof("nobody", CT, "a")), now).len()
         })
         .sum();
-    assert_eq!((told, leases.refused()[&Refusal::Identity]), (3, 3000));
+    assert_eq!((told, leases.refused(Refusal::Identity)), (3, 3000));
 }
 
 #[test]
@@ -305,4 +305,37 @@ fn ten_thousand_leases_are_renewed_in_no_time() {
         println!("measured: 10,000 proofs in {:?}", begun.elapsed());
     }
     assert_eq!(leases.progress(), (10_000, 10_000));
+}
+
+#[test]
+fn a_source_is_heard_from_its_first_word_to_its_loss_and_its_grace_is_counted() {
+    let mut leases = leases(MINUTE);
+    assert!(!leases.is_heard(HOSTAPD));
+    leases.observe(Claim::SourceBack { source: HOSTAPD }, at(100));
+    assert!(leases.is_heard(HOSTAPD));
+    leases.observe(Claim::Proven(ct()), at(100));
+    assert_eq!((leases.count(HOSTAPD), leases.in_grace().len()), ((1, 0), 0));
+    leases.observe(Claim::SourceLost { source: HOSTAPD }, at(101));
+    assert!(!leases.is_heard(HOSTAPD));
+    assert_eq!(leases.count(HOSTAPD), (1, 1));
+    assert!(leases.in_grace().contains("ct"));
+    leases.observe(Claim::Proven(ct()), at(102));
+    assert!(leases.is_heard(HOSTAPD));
+    assert_eq!((leases.count(HOSTAPD), leases.in_grace().len()), ((1, 0), 0));
+    assert_eq!(leases.count(Source::Radius), (0, 0));
+}
+
+#[test]
+fn what_a_source_itself_refuses_is_counted_and_told() {
+    let mut leases = leases(Duration::ZERO);
+    let refused = Refused {
+        source: Source::Lease,
+        identity: "ct.example".to_owned(),
+        mac: None,
+        address: Some(Addr::from(std::net::IpAddr::from([10, 20, 0, 11]))),
+        refusal: Refusal::Certificate,
+    };
+    let acts = leases.observe(Claim::Refused(refused.clone()), at(100));
+    assert_eq!(acts, [Act::Tell(News::Refused(refused))]);
+    assert_eq!(leases.refused(Refusal::Certificate), 1);
 }

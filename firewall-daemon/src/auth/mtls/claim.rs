@@ -1,7 +1,7 @@
 //! What a node's statement is worth.
 
 use super::{Reason, Refusal, Statement};
-use crate::auth::{self, Claim, EndReason, Proof, Source, Whose};
+use crate::auth::{self, Claim, EndReason, Proof, Refused, Source, Whose};
 
 impl Statement {
     /// What it claims. A session is a connection: when an older one ends, that ends nothing.
@@ -23,6 +23,19 @@ impl Statement {
                     Reason::Distrusted => EndReason::Revoked,
                 },
             },
+            Self::Refused { identity, peer, refusal } => Claim::Refused(Refused {
+                source: Source::Lease,
+                identity,
+                mac: None,
+                address: Some(peer.ip().into()),
+                refusal: match refusal {
+                    Refusal::Address => auth::Refusal::Address,
+                    Refusal::Identity => auth::Refusal::Identity,
+                    Refusal::Isolated => auth::Refusal::Isolated,
+                    Refusal::Certificate => auth::Refusal::Certificate,
+                    Refusal::Unavailable => auth::Refusal::Unavailable,
+                },
+            }),
         }
     }
 }
@@ -34,6 +47,9 @@ impl From<auth::Refusal> for Refusal {
                 Self::Identity
             }
             auth::Refusal::Mac | auth::Refusal::Port | auth::Refusal::Address => Self::Address,
+            auth::Refusal::Isolated => Self::Isolated,
+            auth::Refusal::Certificate => Self::Certificate,
+            auth::Refusal::Unavailable => Self::Unavailable,
         }
     }
 }
