@@ -25,7 +25,7 @@ pub use counters::{
 };
 pub use endpoint::{Endpoint, Method};
 pub use error::{Diagnostic, ErrorBody, ErrorCode, Severity};
-pub use event::{Event, EventKind, EventQuery, Party, Verdict};
+pub use event::{Event, EventKind, EventQuery, EventSeverity, Party, Verdict};
 pub use flow::{Flow, FlowEnd, FlowQuery, FlowState, Flows};
 pub use node::{Authentication, Node, NodeQuery, NodeState, Nodes};
 pub use status::{

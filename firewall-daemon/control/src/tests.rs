@@ -344,6 +344,7 @@ fn every_name_is_described() {
     check("VlanOffload", VlanOffload::ALL.iter().map(|name| name.name()));
     check("Criticality", Criticality::ALL.iter().map(|name| name.name()));
     check("Authentication", Authentication::ALL.iter().map(|name| name.name()));
+    check("EventSeverity", EventSeverity::ALL.iter().map(|name| name.name()));
     check("NodeState", NodeState::ALL.iter().map(|name| name.name()));
     check("Health", Health::ALL.iter().map(|name| name.name()));
     check("Verdict", Verdict::ALL.iter().map(|name| name.name()));

@@ -264,6 +264,8 @@ impl Leases {
                 in_grace += 1;
                 let until = now + grace;
                 acts.push(Act::Hold { slot: lease.slot, until });
+                let node = Arc::clone(&name);
+                acts.push(Act::Tell(News::InGrace { node, source, grace }));
                 let lease = Lease { until, in_grace: true, ..lease.clone() };
                 self.forget(&name);
                 self.enter(name, lease);

@@ -8,7 +8,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use firewall_common::NodeSlot;
-use firewall_control::EventKind;
+use firewall_control::{EventKind, EventSeverity};
 use firewall_policy::model::Authentication;
 use firewall_policy::{Names, Policy};
 use tokio::sync::{mpsc, watch};
@@ -20,7 +20,7 @@ use crate::auth::dot1x::socket::{self, Place};
 use crate::auth::lease::{Act, Leases, News, Terms};
 use crate::auth::register::Register;
 use crate::auth::store::Store;
-use crate::auth::{Claim, Refused, Source};
+use crate::auth::{Claim, EndReason, Refused, Source};
 use crate::config::{self, Config};
 use crate::dataplane::clock::monotonic;
 use crate::dataplane::lease::{self, Granter};
@@ -193,6 +193,7 @@ impl Daemon {
     }
 
     fn tell_news(&self, news: News) {
+        let mut grave = None;
         let (kind, node, reason, source, message) = match news {
             News::Granted { node, source, identity } => {
                 let message = format!("{node} may speak: {source} has seen it as {identity:?}");
@@ -202,8 +203,14 @@ impl Daemon {
                 let message = format!("{node} goes on by another proof, which {source} has seen");
                 (EventKind::Lease, Some(node), "renewed", source, message)
             }
+            News::InGrace { node, source, grace } => {
+                let seconds = grace.as_secs();
+                let message = format!("{node} speaks for {seconds} s more: {source} is lost");
+                (EventKind::Grace, Some(node), "grace", source, message)
+            }
             News::Ended { node, source, reason } => {
                 let message = format!("{node} may not speak any more: {reason}, says {source}");
+                grave = Some(severity(reason));
                 (EventKind::Lease, Some(node), reason.name(), source, message)
             }
             News::Refused(Refused { source, identity, mac, address, refusal }) => {
@@ -230,6 +237,7 @@ impl Daemon {
             tracing::info!(%kind, "{message}");
         }
         self.events.record(kind, |event| {
+            event.severity = grave.unwrap_or(event.severity);
             event.node = node.map(|node| node.to_string());
             event.reason = Some(reason.to_owned());
             event.port = self.port_of(source).map(str::to_owned);
@@ -247,5 +255,19 @@ impl Daemon {
     pub(super) fn keeper(&self) -> MutexGuard<'_, Keeper> {
         // Whoever died with the lock left at worst a lease too few.
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How grave it is that a lease ended so.
+const fn severity(reason: EndReason) -> EventSeverity {
+    match reason {
+        EndReason::Logoff
+        | EndReason::Carrier
+        | EndReason::Silent
+        | EndReason::Restarted
+        | EndReason::Expired
+        | EndReason::Policy => EventSeverity::Low,
+        EndReason::Replaced | EndReason::Revoked | EndReason::Unknown => EventSeverity::Medium,
+        EndReason::SourceLost => EventSeverity::High,
     }
 }

@@ -45,6 +45,15 @@ pub enum News {
         /// Who says so.
         source: Source,
     },
+    /// A lease goes on for its grace only.
+    InGrace {
+        /// Whose.
+        node: Arc<str>,
+        /// Who is lost.
+        source: Source,
+        /// For how long.
+        grace: Duration,
+    },
     /// A node may not speak any more.
     Ended {
         /// Which.

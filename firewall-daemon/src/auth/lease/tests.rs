@@ -230,7 +230,10 @@ fn a_grace_is_counted_once_however_often_the_source_comes_and_goes() {
     let mut leases = leases(at(20));
     leases.observe(Claim::Proven(ct()), at(100));
     let lost = || Claim::SourceLost { source: HOSTAPD };
-    assert_eq!(done(&leases.observe(lost(), at(110))), [(1, 130)]);
+    let acts = leases.observe(lost(), at(110));
+    assert_eq!(done(&acts), [(1, 130)]);
+    let told = News::InGrace { node: "ct".into(), source: HOSTAPD, grace: at(20) };
+    assert!(acts.contains(&Act::Tell(told)), "{acts:?}");
     for second in 111..130 {
         leases.observe(Claim::SourceBack { source: HOSTAPD }, at(second));
         assert_eq!(done(&leases.observe(lost(), at(second))), [], "{second}");
