@@ -11,6 +11,7 @@ pub mod radius;
 pub mod register;
 pub mod store;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -113,6 +114,8 @@ pub enum Whose {
     Sessions(String),
     /// Whoever has that MAC.
     Mac(Mac),
+    /// Whoever has none of these MACs and is not in grace.
+    Others(BTreeSet<Mac>),
     /// Everybody's that the source has seen.
     Everybody,
 }
@@ -178,6 +181,10 @@ words! {
         Carrier = "carrier",
         /// The node does not prove itself again when asked.
         Silent = "silent",
+        /// The node does not say a word when asked to prove itself again.
+        Unanswered = "unanswered",
+        /// Who had let the node in does not know it any more.
+        Forgotten = "forgotten",
         /// Somebody else has proved something from the node's MAC.
         Replaced = "replaced",
         /// The switch that has let the node in begins anew, or ends.

@@ -290,6 +290,10 @@ impl Leases {
                     Whose::Session(session) => lease.session == *session,
                     Whose::Sessions(beginning) => lease.session.starts_with(beginning.as_str()),
                     Whose::Mac(mac) => lease.mac == Some(*mac),
+                    // A source that comes and goes ends no grace.
+                    Whose::Others(macs) => {
+                        !lease.in_grace && lease.mac.is_none_or(|mac| !macs.contains(&mac))
+                    }
                     Whose::Everybody => true,
                 }
         };

@@ -91,7 +91,8 @@ impl Daemon {
     /// Begins to listen to every hostapd of the configuration.
     pub fn follow_hostapd(&self, claims: &mpsc::Sender<Claim>) {
         let directory = self.config.control.socket.parent().unwrap_or(Path::new("/"));
-        for config::Hostapd { port, socket } in &self.config.authentication.hostapd {
+        for config::Hostapd { port, socket, reauthenticate } in &self.config.authentication.hostapd
+        {
             let mut ports = self.config.gateway.ports();
             let Some((_, named)) = ports.find(|(index, _)| index == port) else { continue };
             let place = Place {
@@ -99,6 +100,7 @@ impl Daemon {
                 socket: socket.clone(),
                 own: directory.join(format!("hostapd-{}.sock", named.name)),
                 interface: named.interface.clone(),
+                reauthenticate: *reauthenticate,
             };
             tokio::spawn(socket::follow(place, claims.clone()));
         }
@@ -264,6 +266,8 @@ const fn severity(reason: EndReason) -> EventSeverity {
         EndReason::Logoff
         | EndReason::Carrier
         | EndReason::Silent
+        | EndReason::Unanswered
+        | EndReason::Forgotten
         | EndReason::Restarted
         | EndReason::Expired
         | EndReason::Policy => EventSeverity::Low,

@@ -5,6 +5,7 @@
 //! of gateways run at once.
 
 mod fault;
+pub mod hostapd;
 mod kernel;
 mod leases;
 mod ledger;

@@ -342,3 +342,18 @@ fn what_a_source_itself_refuses_is_counted_and_told() {
     assert_eq!(acts, [Act::Tell(News::Refused(refused))]);
     assert_eq!(leases.refused(Refusal::Certificate), 1);
 }
+
+#[test]
+fn whom_a_source_does_not_hold_any_more_ends_unless_it_is_in_grace() {
+    let mut leases = leases(at(20));
+    leases.observe(Claim::Proven(ct()), at(100));
+    leases.observe(Claim::Proven(proof("mr.example", MR, "b")), at(100));
+    let reason = EndReason::Forgotten;
+    let others = |macs| Claim::Ended { source: HOSTAPD, whose: Whose::Others(macs), reason };
+    let acts = leases.observe(others(BTreeSet::from([CT])), at(101));
+    assert_eq!((done(&acts), reasons(&acts)), (vec![(2, 0)], vec![reason]));
+    leases.observe(Claim::SourceLost { source: HOSTAPD }, at(102));
+    leases.observe(Claim::SourceBack { source: HOSTAPD }, at(103));
+    assert_eq!(leases.observe(others(BTreeSet::new()), at(103)), []);
+    assert_eq!(reasons(&leases.pass(at(122))), [EndReason::SourceLost]);
+}
