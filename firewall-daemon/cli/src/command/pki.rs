@@ -107,6 +107,11 @@ impl From<PkiError> for Failure {
     fn from(error: PkiError) -> Self {
         let (exit, hint) = match &error {
             PkiError::Exists { .. } => (Exit::Refused, Some("name another with --directory")),
+            PkiError::Unfinished { .. } => {
+                let hint = "it has issued nothing: move its files away, or name another directory \
+                            with --directory, and run `cordon pki init` again";
+                (Exit::Refused, Some(hint))
+            }
             PkiError::Name { .. } | PkiError::Days { .. } => (Exit::Invalid, None),
             PkiError::Unknown { .. } => (Exit::Refused, Some("`cordon pki list` shows them all")),
             PkiError::Index(_) | PkiError::Make(_) => (Exit::Refused, None),
