@@ -9,6 +9,7 @@
 mod claim;
 pub mod gate;
 pub mod held;
+mod list;
 pub mod server;
 pub mod trust;
 

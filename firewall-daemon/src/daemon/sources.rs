@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use firewall_control::{AuthenticationCounters, Check, Health, LeaseSource, ReasonCount};
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
@@ -155,7 +156,10 @@ impl Daemon {
     pub(super) fn sources_now(&self) -> Vec<LeaseSource> {
         let keeper = self.keeper();
         let Ears { open, deaf: _, counts: _, trust } = &keeper.ears;
-        let is_trusted = trust.as_ref().is_some_and(|trust| trust.borrow().is_some());
+        let is_trusted = trust.as_ref().is_some_and(|trust| {
+            let trust = trust.borrow();
+            trust.as_ref().is_some_and(|trust| lists_end(trust).is_none_or(|end| !is_over(end)))
+        });
         let sources = keeper.sources.iter().map(|&source| {
             let (leases, in_grace) = keeper.leases.count(source);
             LeaseSource {
@@ -190,6 +194,24 @@ impl Daemon {
         }
     }
 
+    /// Whether the revocation list of nodes' certificates is good; none if it is not there.
+    pub(super) fn revocation_check(&self) -> Option<Check> {
+        let keeper = self.keeper();
+        let trust = keeper.ears.trust.as_ref()?.borrow().clone()?;
+        drop(keeper);
+        let end = lists_end(&trust)?;
+        let (state, sentence) = if is_over(end) {
+            let sentence = format!(
+                "the revocation list of [authentication.mtls] has run out on {end}: no node is \
+                 granted a lease, and none is renewed, until there is a newer one"
+            );
+            (Health::Fail, sentence)
+        } else {
+            (Health::Ok, format!("it is good until {end}"))
+        };
+        Some(Check { name: "revocation list".to_owned(), state, sentence })
+    }
+
     /// Whether everybody can be heard who may say that a node is what it says; none if there is nobody.
     pub(super) fn sources_check(&self) -> Option<Check> {
         let config::Authentication { radius, mtls, hostapd, length: _, grace: _ } =
@@ -221,4 +243,13 @@ impl Daemon {
 fn sentence(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |sentence, cause| format!("{sentence}: {cause}"))
+}
+
+fn lists_end(trust: &Trust) -> Option<Timestamp> {
+    let seconds = i64::try_from(trust.lists_end()?.as_secs()).ok()?;
+    Timestamp::from_second(seconds).ok()
+}
+
+fn is_over(end: Timestamp) -> bool {
+    end <= Timestamp::now()
 }

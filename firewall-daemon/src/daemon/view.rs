@@ -124,6 +124,7 @@ impl Daemon {
         health.push(latch_check(&latched, &active.names));
         health.extend(self.forwarding_check());
         health.extend(self.sources_check());
+        health.extend(self.revocation_check());
         let sources = self.sources_now();
         let in_grace = self.keeper().leases.in_grace();
         let (policy, names) = (active.policy.as_ref(), &active.names);
