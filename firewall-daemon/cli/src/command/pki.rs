@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use firewall_node::sentence;
 use firewall_pki::{Authority, Issued, PkiError, Validity};
 use jiff::Timestamp;
 
@@ -119,8 +120,7 @@ impl From<PkiError> for Failure {
                 (Exit::Refused, Some("`cordon pki init` makes an authority; run it as root"))
             }
         };
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        let sentence = format!("{error}{}", cause.unwrap_or_default());
+        let sentence = sentence(&error);
         Self::with_hint(exit, sentence, hint.map(str::to_owned))
     }
 }
