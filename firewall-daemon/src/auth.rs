@@ -9,6 +9,7 @@ pub mod lease;
 pub mod mtls;
 pub mod radius;
 pub mod register;
+mod sealed;
 pub mod store;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,8 @@ use std::time::Duration;
 use firewall_common::{Addr, Mac, Port};
 use firewall_policy::model::Authentication;
 use serde::{Deserialize, Serialize};
+
+use self::mtls::trust::Chain;
 
 /// The longest identity or session that a claim may carry, in bytes: that of a RADIUS attribute
 /// (RFC 2865, 5).
@@ -88,6 +91,8 @@ pub struct Proof {
     pub session: String,
     /// For how long it holds at most; otherwise as the configuration says.
     pub length: Option<Duration>,
+    /// The certificates that it rests on, if it does.
+    pub chain: Option<Chain>,
 }
 
 /// A proof that grants nothing.
@@ -224,4 +229,16 @@ words! {
         /// What it proved cannot be checked now.
         Unavailable = "unavailable",
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let is_plain =
+        text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let pairs =
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
+    is_plain.then(|| pairs.collect()).flatten()
 }

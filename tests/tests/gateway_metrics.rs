@@ -1,5 +1,5 @@
 //! What machines read: metrics, JSON, exit codes.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests panic like tests")]
+#![expect(clippy::expect_used, reason = "helpers of tests panic like tests")]
 
 use std::collections::BTreeMap;
 

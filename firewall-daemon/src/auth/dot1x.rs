@@ -279,6 +279,7 @@ impl Dot1x {
             address: None,
             session,
             length: None,
+            chain: None,
         }));
     }
 

@@ -4,6 +4,7 @@
 //! speak after a lease's end, whether anybody looks here or not.
 
 mod act;
+mod keep;
 mod refusals;
 
 use std::collections::BTreeSet;
@@ -16,8 +17,8 @@ use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 pub use self::act::{Act, News};
 use self::refusals::Refusals;
+use super::mtls::trust::Chain;
 use super::register::{Register, Subject};
-use super::store::Kept;
 use super::{Claim, EndReason, Proof, Refusal, Refused, Source, Whose};
 
 /// How long leases are.
@@ -55,6 +56,8 @@ pub struct Lease {
     pub until: Duration,
     /// Its source is lost, and it goes on only because of the grace.
     pub in_grace: bool,
+    /// The certificates that it rests on, if it does.
+    pub chain: Option<Chain>,
     slot: NodeSlot,
     binding: u64,
 }
@@ -103,40 +106,6 @@ impl Leases {
             match subject {
                 Some((binding, slot)) if binding == lease.binding => lease.slot = slot,
                 Some(_) | None => self.end(&name, EndReason::Policy, &mut acts),
-            }
-        }
-        acts
-    }
-
-    /// Takes over what a daemon before has kept. `standing` is when the kernel ends a node's lease,
-    /// if these maps have ever had one: the earlier end holds. What nobody knows the grantor of ends.
-    pub fn restore(
-        &mut self,
-        kept: Vec<Kept>,
-        now: Duration,
-        is_configured: impl Fn(Source) -> bool,
-        standing: impl Fn(NodeSlot) -> Option<Duration>,
-    ) -> Vec<Act> {
-        let mut acts = Vec::new();
-        for Kept { node, source, mac, session, until, in_grace, binding } in kept {
-            let Some(subject) = self.register.named(&node) else { continue };
-            let mac = mac.map(Mac);
-            let port = source.port().is_none_or(|port| port == subject.port);
-            let is_same = subject.binding == binding && port && is_configured(source);
-            let until = standing(subject.slot).map_or(until, |end| end.min(until));
-            if !is_same || until <= now || self.held.contains_key(&subject.name) {
-                continue;
-            }
-            let (name, slot) = (Arc::clone(&subject.name), subject.slot);
-            let identity = Arc::clone(&subject.identity);
-            let lease = Lease { source, identity, mac, session, until, in_grace, slot, binding };
-            acts.push(Act::Hold { slot, until });
-            self.enter(name, lease);
-        }
-        for subject in self.register.subjects() {
-            let is_held = self.held.contains_key(&subject.name);
-            if !is_held && standing(subject.slot).is_some_and(|end| end > now) {
-                acts.push(Act::End { slot: subject.slot });
             }
         }
         acts
@@ -199,14 +168,15 @@ impl Leases {
         match judged {
             Ok(subject) => self.grant(&subject, proof, now, acts),
             Err(refusal) => {
-                let Proof { source, identity, mac, address, .. } = proof;
+                let Proof { source, identity, mac, address, session: _, length: _, chain: _ } =
+                    proof;
                 self.refuse(Refused { source, identity, mac, address, refusal }, now, acts);
             }
         }
     }
 
     fn grant(&mut self, subject: &Subject, proof: Proof, now: Duration, acts: &mut Vec<Act>) {
-        let Proof { source, identity: _, mac, address: _, session, length } = proof;
+        let Proof { source, identity: _, mac, address: _, session, length, chain } = proof;
         let longest = Terms::of(self.terms.length, subject.criticality);
         let until = now + length.map_or(longest, |length| length.min(longest));
         if until <= now {
@@ -234,7 +204,8 @@ impl Leases {
             }
         }
         let (in_grace, binding) = (false, subject.binding);
-        self.enter(node, Lease { source, identity, mac, session, until, in_grace, slot, binding });
+        let lease = Lease { source, identity, mac, session, until, in_grace, chain, slot, binding };
+        self.enter(node, lease);
     }
 
     fn refuse(&mut self, refused: Refused, now: Duration, acts: &mut Vec<Act>) {
@@ -338,18 +309,9 @@ impl Leases {
         self.held.get(name)
     }
 
-    /// All of them, as they are kept on disk.
-    pub fn kept(&self) -> Vec<Kept> {
-        let kept = self.held.iter().map(|(name, lease)| Kept {
-            node: name.to_string(),
-            source: lease.source,
-            mac: lease.mac.map(|mac| mac.0),
-            session: lease.session.clone(),
-            until: lease.until,
-            in_grace: lease.in_grace,
-            binding: lease.binding,
-        });
-        kept.collect()
+    /// What rests on certificates: who has proved it, in which session, and until when it holds.
+    pub fn certified(&self) -> impl Iterator<Item = (&Lease, &Chain)> {
+        self.held.values().filter_map(|lease| Some((lease, lease.chain.as_ref()?)))
     }
 
     /// The sources that cannot be asked.

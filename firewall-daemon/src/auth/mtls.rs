@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use self::trust::Chain;
+
 /// What a node has proved, or that it counts no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
@@ -29,6 +31,8 @@ pub enum Statement {
         peer: SocketAddr,
         /// How long that counts from now on. Never longer than certificate and revocation list do.
         length: Duration,
+        /// The certificates that it has shown.
+        chain: Chain,
     },
     /// It is not any more.
     Ended {

@@ -2,16 +2,16 @@
 //! boot, whose clock their ends are of; an end on disk may be earlier than the one in force, and never
 //! is later.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::Source;
+use super::mtls::trust::Chain;
+use super::sealed::Sealed;
+use super::{Source, from_hexadecimal, hexadecimal};
 
 /// A lease on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,22 @@ pub struct Kept {
     pub in_grace: bool,
     /// Of what it was granted for.
     pub binding: u64,
+    /// The certificates that it rests on, in hexadecimal DER, the node's own first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<String>,
+}
+
+impl Kept {
+    /// The certificates that it rests on, if they are all there.
+    pub fn certificates(&self) -> Option<Chain> {
+        let certificates = self.chain.iter().map(|each| from_hexadecimal(each).map(Into::into));
+        certificates.collect::<Option<Chain>>().filter(|chain| !chain.is_empty())
+    }
+
+    /// As they are kept.
+    pub fn chain(chain: Option<&Chain>) -> Vec<String> {
+        chain.iter().flat_map(|chain| chain.iter()).map(|each| hexadecimal(each)).collect()
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,14 +59,23 @@ struct Body {
 /// The file.
 #[derive(Clone, Debug)]
 pub struct Store {
-    path: PathBuf,
+    file: Sealed,
     boot: String,
+}
+
+/// Which boot of the machine this is.
+///
+/// # Errors
+/// Where the kernel does not say so.
+pub fn boot() -> io::Result<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(boot.trim().to_owned())
 }
 
 impl Store {
     /// In the daemon's state directory, of that boot.
     pub fn new(state_directory: &Path, boot: String) -> Self {
-        Self { path: state_directory.join("leases"), boot }
+        Self { file: Sealed::new(state_directory.join("leases")), boot }
     }
 
     /// Of this boot.
@@ -58,8 +83,7 @@ impl Store {
     /// # Errors
     /// Where the kernel does not say which boot this is.
     pub fn of_this_boot(state_directory: &Path) -> io::Result<Self> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-        Ok(Self::new(state_directory, boot.trim().to_owned()))
+        Ok(Self::new(state_directory, boot()?))
     }
 
     /// What is kept of this boot; nothing if there is no file, or if it is another boot's.
@@ -67,19 +91,8 @@ impl Store {
     /// # Errors
     /// Where it cannot be read, or is damaged: then nobody has a lease.
     pub fn read(&self) -> io::Result<Vec<Kept>> {
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the leases are damaged");
-        let body = text.strip_suffix('\n').and_then(|text| text.rsplit_once('\n'));
-        let (body, checksum) = body.ok_or_else(damaged)?;
-        if checksum != checksum_of(body) {
-            return Err(damaged());
-        }
-        let Body { boot, leases } = serde_json::from_str(body).map_err(|_| damaged())?;
-        Ok(if boot == self.boot { leases } else { Vec::new() })
+        let body: Option<Body> = self.file.read()?;
+        Ok(body.filter(|body| body.boot == self.boot).map_or_else(Vec::new, |body| body.leases))
     }
 
     /// Replaces the file. It is not waited for the disk: what a crash of the machine loses is another
@@ -88,23 +101,14 @@ impl Store {
     /// # Errors
     /// Where it cannot be written; the file before is then still there.
     pub fn write(&self, leases: Vec<Kept>) -> io::Result<()> {
-        let body = Body { boot: self.boot.clone(), leases };
-        let body = serde_json::to_string(&body).map_err(io::Error::other)?;
-        let beside = self.path.with_extension("new");
-        let mut options = OpenOptions::new();
-        let mut file: File =
-            options.create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
-        file.write_all(format!("{body}\n{}\n", checksum_of(&body)).as_bytes())?;
-        fs::rename(&beside, &self.path)
+        self.file.write(&Body { boot: self.boot.clone(), leases })
     }
-}
-
-fn checksum_of(body: &str) -> String {
-    Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn kept() -> Vec<Kept> {
@@ -116,6 +120,7 @@ mod tests {
             until: Duration::from_millis(77_001),
             in_grace: false,
             binding: u64::MAX,
+            chain: vec!["3082".to_owned()],
         }]
     }
 
@@ -131,17 +136,31 @@ mod tests {
     }
 
     #[test]
+    fn certificates_are_kept_whole_or_not_at_all() {
+        let chain: Chain = Arc::new([vec![0x30, 0x82, 0xff].into(), vec![1].into()]);
+        let kept = |chain| Kept { chain, ..kept().remove(0) };
+        let whole = kept(Kept::chain(Some(&chain)));
+        assert_eq!(whole.chain, ["3082ff", "01"]);
+        assert_eq!(whole.certificates(), Some(chain));
+        for bad in ["308", "+1", "zz", "\u{e9}"] {
+            assert_eq!(kept(vec!["30".to_owned(), bad.to_owned()]).certificates(), None, "{bad}");
+        }
+        assert_eq!(kept(Kept::chain(None)).certificates(), None);
+    }
+
+    #[test]
     fn damaged_leases_are_nobodys() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path(), "this".to_owned());
         store.write(kept()).unwrap();
-        let good = fs::read(&store.path).unwrap();
+        let path = directory.path().join("leases");
+        let good = fs::read(&path).unwrap();
         for place in 0..good.len() {
             let mut bad = good.clone();
             bad[place] ^= 1;
-            fs::write(&store.path, bad).unwrap();
+            fs::write(&path, bad).unwrap();
             assert!(store.read().is_err(), "byte {place}");
-            fs::write(&store.path, &good[..place]).unwrap();
+            fs::write(&path, &good[..place]).unwrap();
             assert!(store.read().is_err(), "cut to {place} bytes");
         }
     }

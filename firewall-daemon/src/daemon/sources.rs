@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use firewall_control::{AuthenticationCounters, Check, Health, LeaseSource, ReasonCount};
+use firewall_node::sentence;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::Daemon;
+use crate::auth::mtls::held;
 use crate::auth::mtls::server::Server;
 use crate::auth::mtls::trust::Trust;
 use crate::auth::mtls::{Refusal, Told, Verdict};
 use crate::auth::radius::listener::Listener;
+use crate::auth::radius::memory::Memory;
 use crate::auth::radius::{self, Counts};
 use crate::auth::{self, Claim, Proof, Refused, Source};
 use crate::config;
@@ -52,8 +55,10 @@ impl Daemon {
     }
 
     async fn hear_switches(self: Arc<Self>, settings: config::Radius, claims: mpsc::Sender<Claim>) {
+        let memory = Memory::new(&self.config.state.directory);
         let open = || async {
             let listener = Listener::bind(&settings).await;
+            let listener = listener.map(|listener| listener.remembering(&memory));
             listener.map_err(|error| format!("{}; {}", sentence(&error), error.hint()))
         };
         let listener = self.open_source(Source::Radius, open).await;
@@ -73,7 +78,7 @@ impl Daemon {
             let server = Server::bind(&settings).await;
             server.map_err(|error| format!("{}; {}", sentence(&error), error.hint()))
         };
-        let server = self.open_source(Source::Lease, open).await;
+        let server = self.open_source(Source::Lease, open).await.holding(self.certified());
         tracing::info!(address = %settings.listen, "listening for nodes");
         let allowed = {
             let mut keeper = self.keeper();
@@ -94,6 +99,17 @@ impl Daemon {
                 | Claim::SourceBack { .. }) => self.observe(claim),
             }
         }
+    }
+
+    /// What was proved to the daemon before. A session of this source is where it came from.
+    fn certified(&self) -> Vec<(Arc<str>, held::Proof)> {
+        let keeper = self.keeper();
+        let proofs = keeper.leases.certified().filter_map(|(lease, chain)| {
+            let peer = lease.session.parse().ok()?;
+            let proof = held::Proof { chain: Arc::clone(chain), peer, until: lease.until };
+            Some((Arc::clone(&lease.identity), proof))
+        });
+        proofs.collect()
     }
 
     /// Until it is open. Leases of the daemon before go on to their ends meanwhile.
@@ -130,7 +146,8 @@ impl Daemon {
             let is_isolated = state.is_some_and(|state| state.is_isolated());
             let now = monotonic();
             let claim = if is_isolated {
-                let Proof { source, identity, mac, address, session: _, length: _ } = proof;
+                let Proof { source, identity, mac, address, session: _, length: _, chain: _ } =
+                    proof;
                 let refusal = auth::Refusal::Isolated;
                 Claim::Refused(Refused { source, identity, mac, address, refusal })
             } else {
@@ -238,11 +255,6 @@ impl Daemon {
         };
         Some(Check { name: "authentication sources".to_owned(), state, sentence })
     }
-}
-
-fn sentence(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |sentence, cause| format!("{sentence}: {cause}"))
 }
 
 fn lists_end(trust: &Trust) -> Option<Timestamp> {

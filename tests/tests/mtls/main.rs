@@ -36,7 +36,7 @@ fn a_node_proves_itself_renews_and_leaves() {
     assert_eq!(said.len(), 3, "{said:?}");
     for statement in &said[..2] {
         match statement {
-            Statement::Proven { identity, peer, length } => {
+            Statement::Proven { identity, peer, length, chain: _ } => {
                 assert_eq!((&**identity, peer.ip(), *length), (IDENTITY, HERE, LEASE));
             }
             Statement::Ended { .. } | Statement::Refused { .. } => panic!("{said:?}"),

@@ -44,6 +44,7 @@ fn proof(identity: &str, mac: Mac, session: &str) -> Proof {
         address: None,
         session: session.to_owned(),
         length: None,
+        chain: None,
     }
 }
 

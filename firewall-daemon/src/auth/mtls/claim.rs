@@ -7,13 +7,14 @@ impl Statement {
     /// What it claims. A session is a connection: when an older one ends, that ends nothing.
     pub fn claim(self) -> Claim {
         match self {
-            Self::Proven { identity, peer, length } => Claim::Proven(Proof {
+            Self::Proven { identity, peer, length, chain } => Claim::Proven(Proof {
                 source: Source::Lease,
                 identity,
                 mac: None,
                 address: Some(peer.ip().into()),
                 session: peer.to_string(),
                 length: Some(length),
+                chain: Some(chain),
             }),
             Self::Ended { identity: _, peer, reason } => Claim::Ended {
                 source: Source::Lease,

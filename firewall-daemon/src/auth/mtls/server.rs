@@ -75,6 +75,7 @@ pub struct Server {
     stamp: Stamp,
     trust: watch::Sender<Option<Trust>>,
     bounds: Bounds,
+    held: Held,
 }
 
 /// What every connection needs.
@@ -100,14 +101,24 @@ impl Server {
         let address = settings.listen;
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|source| ServeError::Bind { address, source })?;
-        let (settings, bounds) = (settings.clone(), Bounds::default());
-        Ok(Self { listener, settings, stamp, trust, bounds })
+        let (settings, bounds, held) = (settings.clone(), Bounds::default(), Held::default());
+        Ok(Self { listener, settings, stamp, trust, bounds, held })
     }
 
     /// With other bounds.
     #[must_use]
     pub fn bounded(self, bounds: Bounds) -> Self {
         Self { bounds, ..self }
+    }
+
+    /// Goes on with what was proved to the daemon before, by identity. What counts no more ends as soon
+    /// as it runs.
+    #[must_use]
+    pub fn holding(self, proofs: impl IntoIterator<Item = (Arc<str>, Proof)>) -> Self {
+        for (identity, proof) in proofs {
+            self.held.insert(&identity, proof);
+        }
+        self
     }
 
     /// Where it listens.
@@ -125,16 +136,17 @@ impl Server {
 
     /// Serves until nobody takes statements any more.
     pub async fn run(self, allowed: Allowed, statements: mpsc::Sender<Told>) {
-        let Self { listener, settings, mut stamp, trust, bounds } = self;
+        let Self { listener, settings, mut stamp, trust, bounds, held } = self;
         let gate = Gate::new(bounds);
         let desk = Arc::new(Desk {
             lease: settings.lease,
             trust: trust.subscribe(),
             allowed,
             statements: statements.clone(),
-            held: Held::default(),
+            held,
             handshakes: Semaphore::new(HANDSHAKES),
         });
+        desk.review().await;
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -263,7 +275,12 @@ impl Desk {
         let proof = Proof { chain: Arc::clone(chain), peer, until: now + proved };
         self.held.insert(identity, proof);
         let identity = identity.to_owned();
-        let statement = Statement::Proven { identity: identity.clone(), peer, length: proved };
+        let statement = Statement::Proven {
+            identity: identity.clone(),
+            peer,
+            length: proved,
+            chain: Arc::clone(chain),
+        };
         let verdict = match timeout(DECISION, self.ask(statement)).await {
             Ok(Some(Verdict::Granted { length })) if !length.is_zero() => {
                 Verdict::Granted { length: length.min(proved) }
