@@ -6,6 +6,7 @@
 //! himself again and again and must say something within a second, and a hostapd that misses three
 //! questions in a row is lost. Whom it does not know when we come is nobody.
 
+mod question;
 pub mod socket;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use firewall_common::Mac;
 
+use self::question::Question;
 use super::{Claim, EndReason, Proof, Source, Whose};
 
 /// How long hostapd may take for an answer; it is asked as often. From its last answer to the third
@@ -31,35 +33,6 @@ const SETTLE: Duration = Duration::from_secs(1);
 const STATIONS: usize = 4096;
 /// Questions that wait.
 const QUESTIONS: usize = 2 * STATIONS;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Question {
-    Attach,
-    Ping,
-    /// What a station has proved; a success was told at that time.
-    Station(Mac, Duration),
-    /// How often a station has spoken, before it is asked to prove itself again,
-    Before(Mac),
-    /// the asking,
-    Again(Mac),
-    /// and how often it has spoken then.
-    After(Mac),
-    First,
-    Next(Mac),
-}
-
-impl Question {
-    fn text(&self) -> String {
-        match self {
-            Self::Attach => "ATTACH".to_owned(),
-            Self::Ping => "PING".to_owned(),
-            Self::Station(mac, _) | Self::Before(mac) | Self::After(mac) => format!("STA {mac}"),
-            Self::Again(mac) => format!("EAPOL_REAUTH {mac}"),
-            Self::First => "STA-FIRST".to_owned(),
-            Self::Next(mac) => format!("STA-NEXT {mac}"),
-        }
-    }
-}
 
 /// A station that hostapd has let in.
 #[derive(Clone, Copy, Debug)]
@@ -174,9 +147,13 @@ impl Dot1x {
     }
 
     fn answered(&mut self, text: &str, now: Duration) {
-        let Some((question, _)) = self.asked.take() else { return };
         self.misses = 0;
         let mac = text.lines().next().and_then(parse_mac);
+        // What comes late answers another question; it shuts nobody out.
+        let Some((question, _)) = self.asked.take_if(|(question, _)| question.fits(text, mac))
+        else {
+            return;
+        };
         match question {
             Question::Attach => {
                 if text.trim_end() == "OK" {
@@ -189,9 +166,7 @@ impl Dot1x {
             // An answer that comes late is another station's.
             Question::Station(asked, at) if mac == Some(asked) => self.read(asked, text, at, now),
             Question::Station(asked, _) => self.end(asked, EndReason::Logoff),
-            Question::Before(asked) | Question::After(asked)
-                if mac != Some(asked) || !is_authorised(text) =>
-            {
+            Question::Before(asked) | Question::After(asked) if !is_authorised(text) => {
                 self.end(asked, EndReason::Logoff);
             }
             Question::Before(asked) => self.note(asked, frames(text)),

@@ -182,6 +182,24 @@ fn a_station_that_hostapd_does_not_hold_when_it_is_to_ask_it_ends() {
 }
 
 #[test]
+fn an_answer_that_comes_late_shuts_nobody_out() {
+    let other = AUTHORISED.replacen("01:01", "01:09", 1);
+    for answers in [
+        &["PONG\n", AUTHORISED, "OK\n", AUTHORISED][..],
+        &[&other, AUTHORISED, "OK\n", AUTHORISED],
+        &[AUTHORISED, "PONG\n", "OK\n", AUTHORISED],
+        &[AUTHORISED, "OK\n", "OK\n", AUTHORISED],
+    ] {
+        let (end, asked, _) = asked_again(answers);
+        assert_eq!(end, [ended(EndReason::Unanswered)], "{answers:?}");
+        assert_eq!(asked.len(), 4, "{answers:?}");
+    }
+    // A hostapd that never answers what it is asked has not asked anybody.
+    let (end, _, now) = asked_again(&["PONG\n"]);
+    assert_eq!((end, now), (vec![ended(EndReason::Silent)], 41_010));
+}
+
+#[test]
 fn a_proof_that_comes_after_the_asking_is_a_proof() {
     let mut machine = attached();
     tell(&mut machine, "CTRL-EVENT-EAP-SUCCESS", 1010);
