@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Source;
 use super::mtls::trust::Chain;
 use super::sealed::Sealed;
-use super::{Source, from_hexadecimal, hexadecimal};
 
 /// A lease on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,22 +31,9 @@ pub struct Kept {
     pub in_grace: bool,
     /// Of what it was granted for.
     pub binding: u64,
-    /// The certificates that it rests on, in hexadecimal DER, the node's own first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub chain: Vec<String>,
-}
-
-impl Kept {
-    /// The certificates that it rests on, if they are all there.
-    pub fn certificates(&self) -> Option<Chain> {
-        let certificates = self.chain.iter().map(|each| from_hexadecimal(each).map(Into::into));
-        certificates.collect::<Option<Chain>>().filter(|chain| !chain.is_empty())
-    }
-
-    /// As they are kept.
-    pub fn chain(chain: Option<&Chain>) -> Vec<String> {
-        chain.iter().flat_map(|chain| chain.iter()).map(|each| hexadecimal(each)).collect()
-    }
+    /// The certificates that it rests on, if it does: in DER, hexadecimal, the node's own first.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "chain")]
+    pub chain: Option<Chain>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -105,6 +92,31 @@ impl Store {
     }
 }
 
+mod chain {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Chain;
+    use crate::auth::{from_hexadecimal, hexadecimal};
+
+    pub(super) fn serialize<S: Serializer>(
+        chain: &Option<Chain>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let certificates = chain.iter().flat_map(|chain| chain.iter());
+        serializer.collect_seq(certificates.map(|each| hexadecimal(each)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Chain>, D::Error> {
+        let certificates = Vec::<String>::deserialize(deserializer)?;
+        let certificates = certificates.iter().map(|each| from_hexadecimal(each).map(Into::into));
+        let chain: Option<Chain> = certificates.collect();
+        chain.map(Some).ok_or_else(|| D::Error::custom("a certificate is not hexadecimal"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -120,7 +132,7 @@ mod tests {
             until: Duration::from_millis(77_001),
             in_grace: false,
             binding: u64::MAX,
-            chain: vec!["3082".to_owned()],
+            chain: Some(Arc::new([vec![0x30, 0x82, 0xff].into(), vec![1].into()])),
         }]
     }
 
@@ -136,16 +148,19 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_kept_whole_or_not_at_all() {
-        let chain: Chain = Arc::new([vec![0x30, 0x82, 0xff].into(), vec![1].into()]);
-        let kept = |chain| Kept { chain, ..kept().remove(0) };
-        let whole = kept(Kept::chain(Some(&chain)));
-        assert_eq!(whole.chain, ["3082ff", "01"]);
-        assert_eq!(whole.certificates(), Some(chain));
+    fn certificates_are_kept_whole_or_the_file_is_damaged() {
+        let kept = kept().remove(0);
+        let text = serde_json::to_string(&kept).unwrap();
+        assert!(text.contains(r#""chain":["3082ff","01"]"#), "{text}");
+        assert_eq!(serde_json::from_str::<Kept>(&text).unwrap(), kept);
         for bad in ["308", "+1", "zz", "\u{e9}"] {
-            assert_eq!(kept(vec!["30".to_owned(), bad.to_owned()]).certificates(), None, "{bad}");
+            let bad = text.replace("3082ff", bad);
+            assert!(serde_json::from_str::<Kept>(&bad).is_err(), "{bad}");
         }
-        assert_eq!(kept(Kept::chain(None)).certificates(), None);
+        let none = Kept { chain: None, ..kept };
+        let text = serde_json::to_string(&none).unwrap();
+        assert!(!text.contains("chain"), "{text}");
+        assert_eq!(serde_json::from_str::<Kept>(&text).unwrap(), none);
     }
 
     #[test]

@@ -20,9 +20,7 @@ impl Leases {
         standing: impl Fn(NodeSlot) -> Option<Duration>,
     ) -> Vec<Act> {
         let mut acts = Vec::new();
-        for kept in kept {
-            let chain = kept.certificates();
-            let Kept { node, source, mac, session, until, in_grace, binding, chain: _ } = kept;
+        for Kept { node, source, mac, session, until, in_grace, binding, chain } in kept {
             let Some(subject) = self.register.named(&node) else { continue };
             let mac = mac.map(Mac);
             let port = source.port().is_none_or(|port| port == subject.port);
@@ -59,7 +57,7 @@ impl Leases {
             until: lease.until,
             in_grace: lease.in_grace,
             binding: lease.binding,
-            chain: Kept::chain(lease.chain.as_ref()),
+            chain: lease.chain.clone(),
         });
         kept.collect()
     }

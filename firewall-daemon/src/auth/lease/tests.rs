@@ -286,6 +286,24 @@ fn a_restart_never_lengthens_a_lease_and_ends_what_nobody_knows_of() {
 }
 
 #[test]
+fn a_lease_by_certificate_is_restored_with_its_certificates_or_not_at_all() {
+    let address = Some(Addr::from(std::net::IpAddr::from([10, 20, 0, 11])));
+    let proof = proof("pacs.example", CT, "a");
+    let chain = Some(Chain::from([vec![0x30].into()]));
+    let proof = Proof { source: Source::Lease, mac: None, address, chain: chain.clone(), ..proof };
+    let mut before = leases(Duration::ZERO);
+    before.observe(Claim::Proven(proof), at(100));
+    let standing = |slot: NodeSlot| (slot.0 == 3).then_some(at(160));
+    for (chain, held, expected) in [(chain, 1, (3, 160)), (None, 0, (3, 0))] {
+        let mut kept = before.kept();
+        kept[0].chain = chain;
+        let mut after = leases(Duration::ZERO);
+        assert_eq!(done(&after.restore(kept, at(110), |_| true, standing)), [expected]);
+        assert_eq!(after.certified().count(), held);
+    }
+}
+
+#[test]
 fn ten_thousand_leases_are_renewed_in_no_time() {
     let mut register = Register::default();
     for node in 0..10_000_u32 {
