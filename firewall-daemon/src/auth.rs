@@ -9,14 +9,18 @@ pub mod lease;
 pub mod mtls;
 pub mod radius;
 pub mod register;
+mod sealed;
 pub mod store;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use firewall_common::{Addr, Mac, Port};
 use firewall_policy::model::Authentication;
 use serde::{Deserialize, Serialize};
+
+use self::mtls::trust::Chain;
 
 /// The longest identity or session that a claim may carry, in bytes: that of a RADIUS attribute
 /// (RFC 2865, 5).
@@ -87,6 +91,23 @@ pub struct Proof {
     pub session: String,
     /// For how long it holds at most; otherwise as the configuration says.
     pub length: Option<Duration>,
+    /// The certificates that it rests on, if it does.
+    pub chain: Option<Chain>,
+}
+
+/// A proof that grants nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Who has seen it.
+    pub source: Source,
+    /// As whom, if the source knows; else empty.
+    pub identity: String,
+    /// From which MAC, if the source knows.
+    pub mac: Option<Mac>,
+    /// From which address, if the source knows.
+    pub address: Option<Addr>,
+    /// Why.
+    pub refusal: Refusal,
 }
 
 /// Whose proof has ended.
@@ -98,6 +119,8 @@ pub enum Whose {
     Sessions(String),
     /// Whoever has that MAC.
     Mac(Mac),
+    /// Whoever has none of these MACs and is not in grace.
+    Others(BTreeSet<Mac>),
     /// Everybody's that the source has seen.
     Everybody,
 }
@@ -116,6 +139,8 @@ pub enum Claim {
         /// Why.
         reason: EndReason,
     },
+    /// Somebody has tried to prove something, and the source does not believe it.
+    Refused(Refused),
     /// The source itself cannot be asked any more.
     SourceLost {
         /// Which.
@@ -135,6 +160,9 @@ macro_rules! words {
         pub enum $name { $($(#[$doc])* $variant,)+ }
 
         impl $name {
+            /// Every one.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
             /// As events and metrics write it.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
@@ -158,6 +186,10 @@ words! {
         Carrier = "carrier",
         /// The node does not prove itself again when asked.
         Silent = "silent",
+        /// The node does not say a word when asked to prove itself again.
+        Unanswered = "unanswered",
+        /// Who had let the node in does not know it any more.
+        Forgotten = "forgotten",
         /// Somebody else has proved something from the node's MAC.
         Replaced = "replaced",
         /// The switch that has let the node in begins anew, or ends.
@@ -190,5 +222,24 @@ words! {
         Address = "address",
         /// The identity or the session is longer than any may be.
         Length = "length",
+        /// The node is isolated.
+        Isolated = "isolated",
+        /// Its certificate does not have that name, or does not count.
+        Certificate = "certificate",
+        /// What it proved cannot be checked now.
+        Unavailable = "unavailable",
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
+fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let is_plain =
+        text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let pairs =
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
+    is_plain.then(|| pairs.collect()).flatten()
 }

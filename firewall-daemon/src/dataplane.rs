@@ -5,6 +5,7 @@
 
 pub mod ask;
 pub mod attach;
+pub mod carrier;
 pub mod clock;
 mod clsact;
 pub mod direct;

@@ -15,6 +15,7 @@ use firewall_daemon::dataplane;
 use firewall_daemon::dataplane::watch::{self, Watch};
 use firewall_daemon::metrics::{self, Snapshot};
 use firewall_daemon::priority;
+use firewall_node::sentence;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::prelude::*;
@@ -86,23 +87,12 @@ fn log() {
 fn load(path: &std::path::Path) -> Result<Config, Ending> {
     Config::load(path).map_err(|error| {
         let hint = error.hint();
-        Ending { sentence: with_cause(&error), hint, code: INVALID }
+        Ending { sentence: sentence(&error), hint, code: INVALID }
     })
 }
 
-fn with_cause(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
-        let cause = cause.to_string();
-        if !sentence.contains(&cause) {
-            sentence = format!("{sentence}: {cause}");
-        }
-    }
-    sentence
-}
-
 fn failed(error: &dyn std::error::Error, hint: Option<String>) -> Ending {
-    Ending { sentence: with_cause(error), hint, code: FAILED }
+    Ending { sentence: sentence(error), hint, code: FAILED }
 }
 
 fn needs_root() -> Result<(), Ending> {
@@ -242,7 +232,7 @@ fn first_policy(daemon: &Daemon, directory: &std::path::Path) -> Result<(), Endi
             let cause = match &error {
                 ReloadError::Candidate(error) => error.render(),
                 ReloadError::Prove(error) => error.render(),
-                ReloadError::Activate(_) | ReloadError::Flows(_) => with_cause(&error),
+                ReloadError::Activate(_) | ReloadError::Flows(_) => sentence(&error),
             };
             let directory = directory.display();
             let sentence = format!("the policy in {directory} was not activated: {error}\n{cause}");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use firewall_common::abi::Stop as KernelStop;
 use firewall_common::flow::{Flow as KernelFlow, FlowKey, Phase, Sender};
@@ -15,8 +16,9 @@ use firewall_control::{
 };
 use firewall_policy::compile::NamedNode;
 use firewall_policy::{Names, Policy, model};
-use foldhash::{HashMap, HashMapExt as _};
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
+use crate::auth::lease::Leases;
 use crate::dataplane::clock::Clock;
 use crate::dataplane::latch::{Latched, LatchedStop};
 use crate::dataplane::maps::Maps;
@@ -73,8 +75,14 @@ fn tally(count: firewall_common::abi::Count) -> Tally {
     Tally { packets: count.packets, bytes: count.bytes }
 }
 
-/// How a node stands, as the kernel has it.
-pub fn node_state(maps: &Maps, slot: NodeSlot, needs_lease: bool, now: Ticks) -> NodeState {
+/// How a node stands, as the kernel has it; only who has granted its lease knows of a grace.
+pub fn node_state(
+    maps: &Maps,
+    slot: NodeSlot,
+    needs_lease: bool,
+    in_grace: bool,
+    now: Ticks,
+) -> NodeState {
     let Some(state) = read::node(maps, slot) else {
         return NodeState::NoLease;
     };
@@ -87,9 +95,26 @@ pub fn node_state(maps: &Maps, slot: NodeSlot, needs_lease: bool, now: Ticks) ->
         NodeState::NoLease
     } else if end <= now {
         NodeState::Expired
+    } else if in_grace {
+        NodeState::Grace
     } else {
         NodeState::Authenticated
     }
+}
+
+/// How many live flows an address is an end of.
+pub type FlowCounts = HashMap<firewall_common::Addr, u64>;
+
+/// How many live flows which address is an end of.
+pub fn flow_counts(maps: &Maps, clock: Clock) -> io::Result<FlowCounts> {
+    let (now, mut by_address) = (clock.now(), FlowCounts::new());
+    read::flows(maps, Table::Established, |key, flow| {
+        if !flow.is_expired(now) {
+            *by_address.entry(key.low).or_default() += 1;
+            *by_address.entry(key.high).or_default() += 1;
+        }
+    })?;
+    Ok(by_address)
 }
 
 /// Some declared nodes and how they stand.
@@ -97,21 +122,18 @@ pub fn nodes(
     maps: &Maps,
     policy: &Policy,
     named: &[&NamedNode],
+    leases: &Leases,
+    flows: &FlowCounts,
     clock: Clock,
-) -> io::Result<Vec<Node>> {
+) -> Vec<Node> {
     let now = clock.now();
-    let mut by_address: HashMap<firewall_common::Addr, u64> = HashMap::new();
-    read::flows(maps, Table::Established, |key, flow| {
-        if !flow.is_expired(now) {
-            *by_address.entry(key.low).or_default() += 1;
-            *by_address.entry(key.high).or_default() += 1;
-        }
-    })?;
     let nodes = named.iter().map(|named| {
         let node = policy.node(named.id);
-        let state = node_state(maps, named.slot, node.authentication.needs_lease(), now);
-        let lease = read::node(maps, named.slot).map_or(0, |state| state.lease_end().0);
-        let seconds = lease.saturating_sub(now.0) / u64::from(clock.hz());
+        let needs_lease = node.authentication.needs_lease();
+        let lease = leases.of_node(&node.name);
+        let in_grace = lease.is_some_and(|lease| lease.in_grace);
+        let end = read::node(maps, named.slot).map_or(Ticks(0), |state| state.lease_end());
+        let left = end.0.saturating_sub(now.0);
         Node {
             name: node.name.to_string(),
             subnetwork: policy.subnetwork(node.subnetwork).name.to_string(),
@@ -122,24 +144,31 @@ pub fn nodes(
                 MacBinding::Router | MacBinding::Any => None,
             },
             authentication: authentication(node.authentication),
-            state,
-            lease_seconds: Some(seconds)
-                .filter(|_| node.authentication.needs_lease() && lease != 0),
-            lease_source: None,
-            identity: None,
-            in_grace: false,
-            flows: node.addresses.iter().filter_map(|address| by_address.get(address)).sum(),
+            state: node_state(maps, named.slot, needs_lease, in_grace, now),
+            lease_seconds: Some(left / u64::from(clock.hz())).filter(|_| needs_lease && left > 0),
+            lease_source: lease.map(|lease| lease.source.name().to_owned()),
+            identity: lease.map(|lease| lease.identity.to_string()),
+            in_grace,
+            flows: node.addresses.iter().filter_map(|address| flows.get(address)).sum(),
         }
     });
-    Ok(nodes.collect())
+    nodes.collect()
 }
 
 /// How many nodes stand how.
-pub fn node_counts(maps: &Maps, policy: &Policy, names: &Names, now: Ticks) -> Vec<NodeCount> {
+pub fn node_counts(
+    maps: &Maps,
+    policy: &Policy,
+    names: &Names,
+    in_grace: &HashSet<Arc<str>>,
+    now: Ticks,
+) -> Vec<NodeCount> {
     let mut counts: BTreeMap<(u32, Authentication, NodeState), u64> = BTreeMap::new();
     for named in names.nodes() {
         let node = policy.node(named.id);
-        let state = node_state(maps, named.slot, node.authentication.needs_lease(), now);
+        let needs_lease = node.authentication.needs_lease();
+        let in_grace = needs_lease && in_grace.contains(&node.name);
+        let state = node_state(maps, named.slot, needs_lease, in_grace, now);
         let subnetwork = u32::from(named.subnetwork.0);
         *counts.entry((subnetwork, authentication(node.authentication), state)).or_default() += 1;
     }

@@ -162,3 +162,26 @@ fn certificates_that_cannot_be_checked_are_a_failure_that_is_told() {
     bench.node("node", "a lease of");
     assert!(bench.gateway.crosses());
 }
+
+#[test]
+fn a_certificate_that_is_revoked_while_the_daemon_is_dead_or_after_it_cuts_the_node_off() {
+    for is_after in [false, true] {
+        let mut bench = Bench::new();
+        let node = bench.node("node", "a lease of");
+        // It does not prove itself to the daemon that comes.
+        node.signal(Signal::SIGSTOP);
+        assert!(bench.gateway.crosses());
+        bench.gateway.stop_daemon();
+        if !is_after {
+            bench.pki(&["revoke", "ct-1"]);
+        }
+        bench.gateway.restart();
+        if is_after {
+            assert!(bench.gateway.crosses(), "{:?}", bench.gateway.events());
+            bench.pki(&["revoke", "ct-1"]);
+        }
+        let took = bench.gateway.waits_until_it_crosses(false);
+        measured(format_args!("from revocation or restart to the last frame: {took:?}"));
+        assert!(bench.gateway.told("lease", "revoked") >= 1);
+    }
+}

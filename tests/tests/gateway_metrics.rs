@@ -1,15 +1,11 @@
 //! What machines read: metrics, JSON, exit codes.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests panic like tests")]
+#![expect(clippy::expect_used, reason = "helpers of tests panic like tests")]
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    process::{Command, Stdio},
-};
+use std::collections::BTreeMap;
 
 use firewall_tests::{
     gateway::{
-        Gateway, Stream,
+        Gateway, Stream, assert_promtool_has_nothing_to_say,
         policy::{FAR, NEAR, images},
     },
     packet::{tcp, udp},
@@ -29,7 +25,7 @@ fn the_metrics_page_satisfies_promtool_and_says_what_the_counters_say() {
     gateway.stop(Some("hospital"), false);
     gateway.ledger();
     let page = gateway.metrics_page();
-    promtool(&page);
+    assert_promtool_has_nothing_to_say(&page);
     let metrics = parse(&page);
     let value = |name: &str| {
         metrics.get(name).copied().unwrap_or_else(|| panic!("{name} is not in {page}"))
@@ -68,17 +64,6 @@ fn the_metrics_page_satisfies_promtool_and_says_what_the_counters_say() {
     }
     assert_eq!(value("cordon_events_total{kind=\"stop\"}"), 1);
     assert_eq!(value("cordon_events_lost_total"), counters.events.lost);
-}
-
-fn promtool(page: &str) {
-    let mut command = Command::new("promtool");
-    command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("promtool, of prometheus");
-    child.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success() && said.trim().is_empty(), "{said}\n{page}");
 }
 
 fn parse(page: &str) -> BTreeMap<String, u64> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EventKind, Verdict};
+use crate::{AuthenticationCounters, EventKind, Verdict};
 
 /// Answers `GET /v1/counters`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Counters {
     pub pairs: Vec<PairCount>,
     /// About events.
     pub events: EventCounters,
+    /// About proofs of nodes.
+    #[serde(default)]
+    pub authentication: AuthenticationCounters,
 }
 
 /// Packets and bytes.

@@ -50,7 +50,9 @@ names! {
         Lease = "lease",
         /// A proof granted nobody a lease.
         LeaseRefused = "lease_refused",
-        /// A source of leases cannot be asked any more; high severity.
+        /// A lease goes on for its grace only: its source is lost.
+        Grace = "grace",
+        /// A source of leases cannot be asked any more.
         SourceLost = "source_lost",
         /// It can be asked again.
         SourceBack = "source_back",
@@ -76,6 +78,48 @@ names! {
 }
 
 names! {
+    /// How grave an event is.
+    EventSeverity {
+        /// All in a day's work.
+        Low = "low",
+        /// Somebody should look at it.
+        Medium = "medium",
+        /// Somebody should look at it now.
+        High = "high",
+    }
+}
+
+impl EventKind {
+    /// How grave such an event is, unless it says otherwise.
+    pub const fn severity(self) -> EventSeverity {
+        match self {
+            Self::Drop
+            | Self::Flow
+            | Self::Reload
+            | Self::Release
+            | Self::Lease
+            | Self::SourceBack
+            | Self::Start
+            | Self::Rearmed => EventSeverity::Low,
+            Self::Resume
+            | Self::ReloadRefused
+            | Self::Isolate
+            | Self::LeaseRefused
+            | Self::Denied
+            | Self::End
+            | Self::Health
+            | Self::Lost => EventSeverity::Medium,
+            Self::Stop
+            | Self::Grace
+            | Self::SourceLost
+            | Self::Detach
+            | Self::Tamper
+            | Self::Anomaly => EventSeverity::High,
+        }
+    }
+}
+
+names! {
     /// What became of a frame.
     Verdict {
         /// Forwarded.
@@ -96,6 +140,8 @@ pub struct Event {
     pub boot_nanoseconds: u64,
     /// What it is about.
     pub kind: EventKind,
+    /// How grave it is.
+    pub severity: EventSeverity,
     /// What became of the frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
@@ -154,6 +200,7 @@ impl Event {
             time,
             boot_nanoseconds,
             kind,
+            severity: kind.severity(),
             verdict: None,
             reason: None,
             port: None,

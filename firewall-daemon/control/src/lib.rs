@@ -3,6 +3,7 @@
 //! HTTP/1.1 with JSON over a Unix socket. [`Endpoint`] lists the routes; [`OPENAPI`] describes
 //! them for others. Times are RFC 3339 in UTC, durations and sizes carry their unit in the name.
 
+mod authentication;
 mod client;
 mod command;
 mod counters;
@@ -13,6 +14,7 @@ mod flow;
 mod node;
 mod status;
 
+pub use authentication::{AuthenticationCounters, LeaseSource, ReasonCount};
 pub use client::{Client, ClientError, EventStream, ProtocolError};
 pub use command::{
     Caller, Changes, NodeReport, ReasonError, ReasonRequest, ReloadReport, ResumeRequest, Steps,
@@ -23,7 +25,7 @@ pub use counters::{
 };
 pub use endpoint::{Endpoint, Method};
 pub use error::{Diagnostic, ErrorBody, ErrorCode, Severity};
-pub use event::{Event, EventKind, EventQuery, Party, Verdict};
+pub use event::{Event, EventKind, EventQuery, EventSeverity, Party, Verdict};
 pub use flow::{Flow, FlowEnd, FlowQuery, FlowState, Flows};
 pub use node::{Authentication, Node, NodeQuery, NodeState, Nodes};
 pub use status::{

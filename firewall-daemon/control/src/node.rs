@@ -84,6 +84,8 @@ names! {
     NodeState {
         /// It may speak as the policy says.
         Authenticated = "authenticated",
+        /// It has proved itself; its source is lost, and it goes on for its grace.
+        Grace = "grace",
         /// It must authenticate and never did.
         NoLease = "no_lease",
         /// Its authentication ended.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Authentication, Caller, NodeState, names};
+use crate::{Authentication, Caller, LeaseSource, NodeState, names};
 
 /// Answers `GET /v1/status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Status {
     pub subnetworks: Vec<Subnetwork>,
     /// How many nodes stand how; combinations without nodes may be missing.
     pub nodes: Vec<NodeCount>,
+    /// Who is configured to say that nodes are what they say.
+    #[serde(default)]
+    pub sources: Vec<LeaseSource>,
     /// How full the flow tables are.
     pub flows: FlowTable,
     /// What the daemon checks about itself and the kernel.

@@ -157,10 +157,19 @@ fn the_status_is_described() {
             state: NodeState::NoLease,
             count: 1,
         }],
+        sources: vec![LeaseSource {
+            source: text(),
+            port: Some(text()),
+            up: true,
+            leases: 1,
+            in_grace: 1,
+        }],
         flows: FlowTable { count: 1, capacity: 1, half_open: 1, half_open_capacity: 1 },
         health: vec![Check { name: text(), state: Health::Ok, sentence: text() }],
     };
     compare("Status", &status);
+    let source = LeaseSource { source: text(), port: None, up: false, leases: 0, in_grace: 0 };
+    require("LeaseSource", &source);
     require("Stop", &Stop::default());
     require("Caller", &Caller::default());
 }
@@ -181,6 +190,12 @@ fn the_counters_are_described() {
             suppressed: 1,
             lost: 1,
             kinds: vec![KindCount { kind: EventKind::Drop, count: 1 }],
+        },
+        authentication: AuthenticationCounters {
+            refused: vec![ReasonCount { reason: text(), count: 1 }],
+            radius_statements: 1,
+            radius_retransmissions: 1,
+            radius_refused: vec![ReasonCount { reason: text(), count: 1 }],
         },
     };
     compare("Counters", &counters);
@@ -329,6 +344,7 @@ fn every_name_is_described() {
     check("VlanOffload", VlanOffload::ALL.iter().map(|name| name.name()));
     check("Criticality", Criticality::ALL.iter().map(|name| name.name()));
     check("Authentication", Authentication::ALL.iter().map(|name| name.name()));
+    check("EventSeverity", EventSeverity::ALL.iter().map(|name| name.name()));
     check("NodeState", NodeState::ALL.iter().map(|name| name.name()));
     check("Health", Health::ALL.iter().map(|name| name.name()));
     check("Verdict", Verdict::ALL.iter().map(|name| name.name()));

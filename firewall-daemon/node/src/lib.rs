@@ -3,4 +3,7 @@
 pub mod backoff;
 pub mod client;
 pub mod protocol;
+mod sentence;
 pub mod settings;
+
+pub use self::sentence::sentence;

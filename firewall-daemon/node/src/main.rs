@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use firewall_node::backoff::Backoff;
 use firewall_node::client::{Client, ClientError};
+use firewall_node::sentence;
 use firewall_node::settings::{DEFAULT_PATH, Settings};
 use nix::sys::signal::{SigSet, Signal};
 
@@ -88,12 +89,4 @@ fn told_to_end() -> nix::Result<Receiver<()>> {
 fn failed(error: &dyn Error) -> ExitCode {
     eprintln!("cordon-node: {}", sentence(error));
     ExitCode::FAILURE
-}
-
-fn sentence(error: &dyn Error) -> String {
-    let mut sentence = error.to_string();
-    for cause in std::iter::successors(error.source(), |&cause| cause.source()) {
-        sentence = format!("{sentence}: {cause}");
-    }
-    sentence
 }

@@ -26,6 +26,12 @@ pub enum PkiError {
         /// Its directory.
         path: PathBuf,
     },
+    /// One was begun, and whoever made it was interrupted.
+    #[error("the making of an authority in {} was interrupted", path.display())]
+    Unfinished {
+        /// Its directory.
+        path: PathBuf,
+    },
     /// Nobody can tell such a certificate apart from others.
     #[error("\"{name}\" cannot be a name: letters, digits, '-', '_' and '.', at most 63")]
     Name {
@@ -119,7 +125,8 @@ impl Validity {
 }
 
 impl Authority {
-    /// Makes an authority, a certificate for the gateway and an empty revocation list.
+    /// Makes an authority, a certificate for the gateway and an empty revocation list. One that lacks
+    /// only the list, because its making was interrupted, gets it.
     ///
     /// # Errors
     /// [`PkiError`], if there is one already, among others.
@@ -129,10 +136,19 @@ impl Authority {
         }
         directory::make(directory)?;
         let lock = directory::lock(directory)?;
-        for taken in ["index.json", "ca.key", "ca.crt"] {
-            if directory.join(taken).exists() {
+        let is_there = |file: &str| directory.join(file).exists();
+        if is_there("index.json") {
+            if is_there("crl.pem") {
                 return Err(PkiError::Exists { path: directory.to_owned() });
             }
+            drop(lock);
+            let mut authority = Self::open(directory)?;
+            authority.publish()?;
+            return Ok(authority);
+        }
+        // Nothing was issued: the index comes before that. But a key may have been taken away.
+        if ["ca.key", "ca.crt", "gateway.key", "gateway.crt"].into_iter().any(is_there) {
+            return Err(PkiError::Unfinished { path: directory.to_owned() });
         }
         directory::make(&directory.join("nodes"))?;
         let validity = Validity::days(days);

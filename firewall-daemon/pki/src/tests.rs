@@ -65,3 +65,29 @@ fn names_and_times_that_make_no_sense_are_refused() {
     assert!(matches!(longer, Err(PkiError::Days { .. })));
     assert!(authority.issued().is_empty());
 }
+
+#[test]
+fn an_interrupted_making_is_told_or_finished_and_loses_nothing() {
+    let whole = tempfile::tempdir().unwrap();
+    drop(Authority::init(whole.path(), 365).unwrap());
+    let made = ["ca.key", "ca.crt", "gateway.key", "gateway.crt", "index.json", "crl.pem"];
+    for length in 1..made.len() {
+        let directory = tempfile::tempdir().unwrap();
+        for file in &made[..length] {
+            std::fs::copy(whole.path().join(file), directory.path().join(file)).unwrap();
+        }
+        let again = Authority::init(directory.path(), 365);
+        if length < 5 {
+            assert!(matches!(again, Err(PkiError::Unfinished { .. })), "{length}");
+        } else {
+            drop(again.unwrap());
+            assert!(directory.path().join("crl.pem").exists());
+            let again = Authority::init(directory.path(), 365);
+            assert!(matches!(again, Err(PkiError::Exists { .. })));
+        }
+        for file in &made[..length.min(4)] {
+            let bytes = std::fs::read(directory.path().join(file)).unwrap();
+            assert_eq!(bytes, std::fs::read(whole.path().join(file)).unwrap(), "{file}");
+        }
+    }
+}

@@ -3,15 +3,18 @@
 //! hostapd tells of a success and of a logoff, and of nothing else: not of another identity on the
 //! same MAC, of a supplicant that is gone, of a carrier that is lost, nor of its own end. So only a
 //! success that we have seen is a proof, what it proves is read at once, everybody is asked to prove
-//! himself again and again, and a hostapd that misses three questions in a row is lost.
+//! himself again and again and must say something within a second, and a hostapd that misses three
+//! questions in a row is lost. Whom it does not know when we come is nobody.
 
+mod question;
 pub mod socket;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use firewall_common::Mac;
 
+use self::question::Question;
 use super::{Claim, EndReason, Proof, Source, Whose};
 
 /// How long hostapd may take for an answer; it is asked as often. From its last answer to the third
@@ -19,9 +22,10 @@ use super::{Claim, EndReason, Proof, Source, Whose};
 pub const ANSWER: Duration = Duration::from_millis(250);
 /// So many unanswered questions, and it is lost.
 const MISSES: u32 = 3;
-/// From a proof to the next that is asked for.
-const AGAIN: Duration = Duration::from_secs(30);
-/// How long a node may take for that: hostapd repeats itself after 3 s and after 6 s more.
+/// How long a node that is asked to prove itself may take for its first word. A supplicant that is
+/// there answers in milliseconds.
+const WORD: Duration = Duration::from_secs(1);
+/// How long it may take for the proof: hostapd repeats itself after 3 s and after 6 s more.
 const SILENT: Duration = Duration::from_secs(10);
 /// How long hostapd may take from telling a success to letting the node in.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -30,69 +34,70 @@ const STATIONS: usize = 4096;
 /// Questions that wait.
 const QUESTIONS: usize = 2 * STATIONS;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Question {
-    Attach,
-    Ping,
-    /// What a station has proved; a success was told at that time.
-    Station(Mac, Duration),
-    /// Prove yourself again.
-    Again(Mac),
-    First,
-    Next(Mac),
+/// A station that hostapd has let in.
+#[derive(Clone, Copy, Debug)]
+struct Station {
+    step: Step,
+    /// When the step is over.
+    due: Duration,
 }
 
-impl Question {
-    fn text(&self) -> String {
-        match self {
-            Self::Attach => "ATTACH".to_owned(),
-            Self::Ping => "PING".to_owned(),
-            Self::Station(mac, _) => format!("STA {mac}"),
-            Self::Again(mac) => format!("EAPOL_REAUTH {mac}"),
-            Self::First => "STA-FIRST".to_owned(),
-            Self::Next(mac) => format!("STA-NEXT {mac}"),
-        }
-    }
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// It has proved itself, and is asked again when that is over.
+    Proven,
+    /// hostapd is told to ask it.
+    Asking(Option<u64>),
+    /// It has been asked, and had spoken so often before.
+    Asked(u64),
+    /// It may take until then.
+    Proving(Option<u64>),
 }
 
 /// hostapd on one port.
 #[derive(Debug)]
 pub struct Dot1x {
     source: Source,
+    reauthenticate: Duration,
     is_connected: bool,
     asked: Option<(Question, Duration)>,
     questions: VecDeque<Question>,
     pinged: Duration,
     misses: u32,
-    /// When each is to prove itself again, and if it has been asked to, by when.
-    stations: BTreeMap<Mac, (Duration, bool)>,
+    stations: BTreeMap<Mac, Station>,
+    /// Whom hostapd holds as let in, while it tells us of everybody.
+    walked: Option<BTreeSet<Mac>>,
     claims: VecDeque<Claim>,
 }
 
 impl Dot1x {
-    /// Not connected yet.
-    pub fn new(source: Source) -> Self {
+    /// Not connected yet. Nodes are asked to prove themselves again so long after each proof.
+    pub fn new(source: Source, reauthenticate: Duration) -> Self {
         Self {
             source,
+            reauthenticate,
             is_connected: false,
             asked: None,
             questions: VecDeque::new(),
             pinged: Duration::ZERO,
             misses: 0,
             stations: BTreeMap::new(),
+            walked: None,
             claims: VecDeque::new(),
         }
     }
 
     /// The socket has a hostapd at its other end.
     pub fn connected(&mut self, now: Duration) {
-        *self = Self { is_connected: true, pinged: now, ..Self::new(self.source) };
-        self.questions.extend([Question::Attach, Question::First]);
+        let nobody = Self::new(self.source, self.reauthenticate);
+        *self = Self { is_connected: true, pinged: now, ..nobody };
+        self.ask(Question::Attach);
+        self.walk();
     }
 
     /// It has none any more, or never had.
     pub fn lost(&mut self) {
-        *self = Self::new(self.source);
+        *self = Self::new(self.source, self.reauthenticate);
         self.claims.push_back(Claim::SourceLost { source: self.source });
     }
 
@@ -101,11 +106,18 @@ impl Dot1x {
         self.is_connected
     }
 
-    /// The port has no carrier: whoever proves something next need not be who did before.
-    pub fn carrier_lost(&mut self) {
+    /// The port's carrier has come or gone: whoever is there now need not be who was there before.
+    /// Whom hostapd still holds as let in must prove itself at once.
+    pub fn carrier_changed(&mut self) {
         self.stations.clear();
         let (source, whose) = (self.source, Whose::Everybody);
         self.claims.push_back(Claim::Ended { source, whose, reason: EndReason::Carrier });
+        self.walk();
+    }
+
+    fn walk(&mut self) {
+        self.walked = Some(BTreeSet::new());
+        self.ask(Question::First);
     }
 
     /// A datagram from hostapd.
@@ -135,9 +147,13 @@ impl Dot1x {
     }
 
     fn answered(&mut self, text: &str, now: Duration) {
-        let Some((question, _)) = self.asked.take() else { return };
         self.misses = 0;
         let mac = text.lines().next().and_then(parse_mac);
+        // What comes late answers another question; it shuts nobody out.
+        let Some((question, _)) = self.asked.take_if(|(question, _)| question.fits(text, mac))
+        else {
+            return;
+        };
         match question {
             Question::Attach => {
                 if text.trim_end() == "OK" {
@@ -146,18 +162,74 @@ impl Dot1x {
                     self.lost();
                 }
             }
-            Question::Ping | Question::Again(_) => {}
+            Question::Ping => {}
             // An answer that comes late is another station's.
             Question::Station(asked, at) if mac == Some(asked) => self.read(asked, text, at, now),
             Question::Station(asked, _) => self.end(asked, EndReason::Logoff),
-            Question::First | Question::Next(_) => {
-                let Some(mac) = mac else { return };
-                if is_authorised(text) {
-                    // What we have not seen is no proof.
-                    self.expect(mac, now);
-                }
-                self.ask(Question::Next(mac));
+            Question::Before(asked) | Question::After(asked) if !is_authorised(text) => {
+                self.end(asked, EndReason::Logoff);
             }
+            Question::Before(asked) => self.note(asked, frames(text)),
+            Question::Again(asked) if text.trim_end() == "OK" => self.asked(asked, now),
+            Question::Again(asked) => self.end(asked, EndReason::Logoff),
+            Question::After(asked) => self.compare(asked, frames(text)),
+            Question::First | Question::Next(_) => match mac {
+                Some(mac) => {
+                    if is_authorised(text) {
+                        // What we have not seen is no proof.
+                        self.expect(mac, now);
+                        self.hold(mac);
+                    }
+                    self.ask(Question::Next(mac));
+                }
+                None if text.is_empty() => self.walked_to_the_end(),
+                // The one before has gone meanwhile.
+                None if question != Question::First => self.ask(Question::First),
+                None => self.walked = None,
+            },
+        }
+    }
+
+    fn hold(&mut self, mac: Mac) {
+        if let Some(walked) = &mut self.walked {
+            walked.insert(mac);
+        }
+    }
+
+    /// Who is not among those that hostapd holds as let in has left it, or hostapd was another one.
+    fn walked_to_the_end(&mut self) {
+        let Some(walked) = self.walked.take() else { return };
+        let (source, whose) = (self.source, Whose::Others(walked));
+        self.claims.push_back(Claim::Ended { source, whose, reason: EndReason::Forgotten });
+    }
+
+    fn note(&mut self, mac: Mac, frames: Option<u64>) {
+        let Some(station) = self.stations.get_mut(&mac) else { return };
+        match &mut station.step {
+            Step::Asking(before) => *before = frames,
+            Step::Proven | Step::Asked(_) | Step::Proving(_) => return,
+        }
+        self.ask(Question::Again(mac));
+    }
+
+    fn asked(&mut self, mac: Mac, now: Duration) {
+        let Some(station) = self.stations.get_mut(&mac) else { return };
+        *station = match station.step {
+            Step::Asking(Some(before)) => Station { step: Step::Asked(before), due: now + WORD },
+            // A hostapd that does not count.
+            Step::Asking(None) => Station { step: Step::Proving(None), due: now + SILENT },
+            Step::Proven | Step::Asked(_) | Step::Proving(_) => return,
+        };
+    }
+
+    /// Whether a station has said something since it was asked.
+    fn compare(&mut self, mac: Mac, frames: Option<u64>) {
+        let Some(station) = self.stations.get(&mac) else { return };
+        match station.step {
+            Step::Proving(Some(before)) if frames == Some(before) => {
+                self.end(mac, EndReason::Unanswered);
+            }
+            Step::Proven | Step::Asking(_) | Step::Asked(_) | Step::Proving(_) => {}
         }
     }
 
@@ -172,7 +244,8 @@ impl Dot1x {
             }
             return;
         };
-        self.expect(mac, now + AGAIN);
+        self.expect(mac, now + self.reauthenticate);
+        self.hold(mac);
         let session = value(text, "dot1xAuthSessionId").unwrap_or_default().to_owned();
         self.claims.push_back(Claim::Proven(Proof {
             source: self.source,
@@ -181,17 +254,21 @@ impl Dot1x {
             address: None,
             session,
             length: None,
+            chain: None,
         }));
     }
 
-    fn expect(&mut self, mac: Mac, at: Duration) {
+    fn expect(&mut self, mac: Mac, due: Duration) {
         if self.stations.len() < STATIONS || self.stations.contains_key(&mac) {
-            self.stations.insert(mac, (at, false));
+            self.stations.insert(mac, Station { step: Step::Proven, due });
         }
     }
 
     fn end(&mut self, mac: Mac, reason: EndReason) {
         self.stations.remove(&mac);
+        if let Some(walked) = &mut self.walked {
+            walked.remove(&mac);
+        }
         let (source, whose) = (self.source, Whose::Mac(mac));
         self.claims.push_back(Claim::Ended { source, whose, reason });
     }
@@ -205,7 +282,7 @@ impl Dot1x {
     /// When [`Dot1x::pass`] has something to do.
     pub fn poll_timeout(&self) -> Option<Duration> {
         let asked = self.asked.as_ref().map_or(self.pinged + ANSWER, |(_, at)| *at + ANSWER);
-        let stations = self.stations.values().map(|(at, _)| *at);
+        let stations = self.stations.values().map(|station| station.due);
         self.is_connected.then(|| stations.chain([asked]).min().unwrap_or(asked))
     }
 
@@ -228,15 +305,19 @@ impl Dot1x {
             // In front: nobody's questions delay it.
             self.questions.push_front(Question::Ping);
         }
-        let due: Vec<_> = self.stations.iter().filter(|(_, (at, _))| *at <= now).collect();
-        let due: Vec<_> = due.into_iter().map(|(mac, (_, asked))| (*mac, *asked)).collect();
-        for (mac, was_asked) in due {
-            if was_asked {
-                self.end(mac, EndReason::Silent);
-            } else {
-                self.stations.insert(mac, (now + SILENT, true));
-                self.ask(Question::Again(mac));
-            }
+        let due = self.stations.iter().filter(|(_, station)| station.due <= now);
+        let due: Vec<_> = due.map(|(mac, station)| (*mac, station.step)).collect();
+        for (mac, step) in due {
+            let (step, question) = match step {
+                Step::Proven => (Step::Asking(None), Question::Before(mac)),
+                Step::Asked(before) => (Step::Proving(Some(before)), Question::After(mac)),
+                Step::Asking(_) | Step::Proving(_) => {
+                    self.end(mac, EndReason::Silent);
+                    continue;
+                }
+            };
+            self.stations.insert(mac, Station { step, due: now + SILENT });
+            self.ask(question);
         }
     }
 
@@ -259,6 +340,11 @@ impl Dot1x {
 
 fn is_authorised(text: &str) -> bool {
     value(text, "flags").is_some_and(|flags| flags.contains("[AUTHORIZED]"))
+}
+
+/// How many EAPOL frames of a station hostapd has received (IEEE 802.1X-2004, 9.4.2).
+fn frames(text: &str) -> Option<u64> {
+    value(text, "dot1xAuthEapolFramesRx")?.parse().ok()
 }
 
 fn value<'t>(text: &'t str, key: &str) -> Option<&'t str> {

@@ -4,22 +4,22 @@
 //! speak after a lease's end, whether anybody looks here or not.
 
 mod act;
+mod keep;
+mod refusals;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use firewall_common::{Mac, NodeSlot};
 use firewall_policy::model::Criticality;
-use foldhash::{HashMap, HashMapExt as _};
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 pub use self::act::{Act, News};
+use self::refusals::Refusals;
+use super::mtls::trust::Chain;
 use super::register::{Register, Subject};
-use super::store::Kept;
-use super::{Claim, EndReason, Proof, Refusal, Source, Whose};
-
-/// Between two refusals that are told; all of them are counted.
-const BETWEEN_REFUSALS: Duration = Duration::from_secs(1);
+use super::{Claim, EndReason, Proof, Refusal, Refused, Source, Whose};
 
 /// How long leases are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub struct Lease {
     pub until: Duration,
     /// Its source is lost, and it goes on only because of the grace.
     pub in_grace: bool,
+    /// The certificates that it rests on, if it does.
+    pub chain: Option<Chain>,
     slot: NodeSlot,
     binding: u64,
 }
@@ -69,8 +71,9 @@ pub struct Leases {
     ends: BTreeSet<(Duration, Arc<str>)>,
     by_mac: HashMap<Mac, Arc<str>>,
     lost: BTreeSet<Source>,
-    refused: BTreeMap<Refusal, u64>,
-    told: Option<Duration>,
+    /// Those that have been there, and are not lost.
+    heard: BTreeSet<Source>,
+    refusals: Refusals,
     changes: u64,
     renewals: u64,
 }
@@ -85,8 +88,8 @@ impl Leases {
             ends: BTreeSet::new(),
             by_mac: HashMap::new(),
             lost: BTreeSet::new(),
-            refused: BTreeMap::new(),
-            told: None,
+            heard: BTreeSet::new(),
+            refusals: Refusals::default(),
             changes: 0,
             renewals: 0,
         }
@@ -103,40 +106,6 @@ impl Leases {
             match subject {
                 Some((binding, slot)) if binding == lease.binding => lease.slot = slot,
                 Some(_) | None => self.end(&name, EndReason::Policy, &mut acts),
-            }
-        }
-        acts
-    }
-
-    /// Takes over what a daemon before has kept. `standing` is when the kernel ends a node's lease,
-    /// if these maps have ever had one: the earlier end holds. What nobody knows the grantor of ends.
-    pub fn restore(
-        &mut self,
-        kept: Vec<Kept>,
-        now: Duration,
-        is_configured: impl Fn(Source) -> bool,
-        standing: impl Fn(NodeSlot) -> Option<Duration>,
-    ) -> Vec<Act> {
-        let mut acts = Vec::new();
-        for Kept { node, source, mac, session, until, in_grace, binding } in kept {
-            let Some(subject) = self.register.named(&node) else { continue };
-            let mac = mac.map(Mac);
-            let port = source.port().is_none_or(|port| port == subject.port);
-            let is_same = subject.binding == binding && port && is_configured(source);
-            let until = standing(subject.slot).map_or(until, |end| end.min(until));
-            if !is_same || until <= now || self.held.contains_key(&subject.name) {
-                continue;
-            }
-            let (name, slot) = (Arc::clone(&subject.name), subject.slot);
-            let identity = Arc::clone(&subject.identity);
-            let lease = Lease { source, identity, mac, session, until, in_grace, slot, binding };
-            acts.push(Act::Hold { slot, until });
-            self.enter(name, lease);
-        }
-        for subject in self.register.subjects() {
-            let is_held = self.held.contains_key(&subject.name);
-            if !is_held && standing(subject.slot).is_some_and(|end| end > now) {
-                acts.push(Act::End { slot: subject.slot });
             }
         }
         acts
@@ -160,6 +129,7 @@ impl Leases {
                     self.end(&name, reason, &mut acts);
                 }
             }
+            Claim::Refused(refused) => self.refuse(refused, now, &mut acts),
             Claim::SourceLost { source } => self.lose(source, now, &mut acts),
             Claim::SourceBack { source } => self.back(source, &mut acts),
         }
@@ -197,12 +167,16 @@ impl Leases {
         }
         match judged {
             Ok(subject) => self.grant(&subject, proof, now, acts),
-            Err(refusal) => self.refuse(proof, refusal, now, acts),
+            Err(refusal) => {
+                let Proof { source, identity, mac, address, session: _, length: _, chain: _ } =
+                    proof;
+                self.refuse(Refused { source, identity, mac, address, refusal }, now, acts);
+            }
         }
     }
 
     fn grant(&mut self, subject: &Subject, proof: Proof, now: Duration, acts: &mut Vec<Act>) {
-        let Proof { source, identity: _, mac, address: _, session, length } = proof;
+        let Proof { source, identity: _, mac, address: _, session, length, chain } = proof;
         let longest = Terms::of(self.terms.length, subject.criticality);
         let until = now + length.map_or(longest, |length| length.min(longest));
         if until <= now {
@@ -230,25 +204,19 @@ impl Leases {
             }
         }
         let (in_grace, binding) = (false, subject.binding);
-        self.enter(node, Lease { source, identity, mac, session, until, in_grace, slot, binding });
+        let lease = Lease { source, identity, mac, session, until, in_grace, chain, slot, binding };
+        self.enter(node, lease);
     }
 
-    fn refuse(&mut self, proof: Proof, refusal: Refusal, now: Duration, acts: &mut Vec<Act>) {
-        *self.refused.entry(refusal).or_default() += 1;
-        if self.told.is_some_and(|told| now < told + BETWEEN_REFUSALS) {
-            return;
-        }
-        self.told = Some(now);
-        let Proof { source, mut identity, mac, .. } = proof;
-        if identity.len() > super::LONGEST {
-            identity.clear();
-        }
-        acts.push(Act::Tell(News::Refused { source, identity, mac, refusal }));
+    fn refuse(&mut self, refused: Refused, now: Duration, acts: &mut Vec<Act>) {
+        let told = self.refusals.note(refused, now);
+        acts.extend(told.map(|refused| Act::Tell(News::Refused(refused))));
     }
 
     /// A lease goes on for its grace, counted from the loss, once: only a new proof ends the grace,
     /// not a source that comes and goes.
     fn lose(&mut self, source: Source, now: Duration, acts: &mut Vec<Act>) {
+        self.heard.remove(&source);
         if !self.lost.insert(source) {
             return;
         }
@@ -267,6 +235,8 @@ impl Leases {
                 in_grace += 1;
                 let until = now + grace;
                 acts.push(Act::Hold { slot: lease.slot, until });
+                let node = Arc::clone(&name);
+                acts.push(Act::Tell(News::InGrace { node, source, grace }));
                 let lease = Lease { until, in_grace: true, ..lease.clone() };
                 self.forget(&name);
                 self.enter(name, lease);
@@ -277,6 +247,7 @@ impl Leases {
     }
 
     fn back(&mut self, source: Source, acts: &mut Vec<Act>) {
+        self.heard.insert(source);
         if self.lost.remove(&source) {
             acts.push(Act::Tell(News::Back { source }));
         }
@@ -290,6 +261,10 @@ impl Leases {
                     Whose::Session(session) => lease.session == *session,
                     Whose::Sessions(beginning) => lease.session.starts_with(beginning.as_str()),
                     Whose::Mac(mac) => lease.mac == Some(*mac),
+                    // A source that comes and goes ends no grace.
+                    Whose::Others(macs) => {
+                        !lease.in_grace && lease.mac.is_none_or(|mac| !macs.contains(&mac))
+                    }
                     Whose::Everybody => true,
                 }
         };
@@ -334,18 +309,9 @@ impl Leases {
         self.held.get(name)
     }
 
-    /// All of them, as they are kept on disk.
-    pub fn kept(&self) -> Vec<Kept> {
-        let kept = self.held.iter().map(|(name, lease)| Kept {
-            node: name.to_string(),
-            source: lease.source,
-            mac: lease.mac.map(|mac| mac.0),
-            session: lease.session.clone(),
-            until: lease.until,
-            in_grace: lease.in_grace,
-            binding: lease.binding,
-        });
-        kept.collect()
+    /// What rests on certificates: who has proved it, in which session, and until when it holds.
+    pub fn certified(&self) -> impl Iterator<Item = (&Lease, &Chain)> {
+        self.held.values().filter_map(|lease| Some((lease, lease.chain.as_ref()?)))
     }
 
     /// The sources that cannot be asked.
@@ -353,9 +319,26 @@ impl Leases {
         self.lost.iter().copied()
     }
 
-    /// How many proofs were refused, and why.
-    pub fn refused(&self) -> &BTreeMap<Refusal, u64> {
-        &self.refused
+    /// Whether a source has been there and is not lost.
+    pub fn is_heard(&self, source: Source) -> bool {
+        self.heard.contains(&source)
+    }
+
+    /// How many leases a source has granted, and how many of them go on for their grace.
+    pub fn count(&self, source: Source) -> (u64, u64) {
+        let of_it = self.held.values().filter(|lease| lease.source == source);
+        of_it.fold((0, 0), |(all, in_grace), lease| (all + 1, in_grace + u64::from(lease.in_grace)))
+    }
+
+    /// Whose lease goes on only because of the grace.
+    pub fn in_grace(&self) -> HashSet<Arc<str>> {
+        let in_grace = self.held.iter().filter(|(_, lease)| lease.in_grace);
+        in_grace.map(|(name, _)| Arc::clone(name)).collect()
+    }
+
+    /// How many proofs were refused for that reason.
+    pub fn refused(&self, refusal: Refusal) -> u64 {
+        self.refusals.count(refusal)
     }
 
     /// How many leases were granted, changed or ended so far, and how many renewed: the latter need

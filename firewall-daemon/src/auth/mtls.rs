@@ -9,6 +9,7 @@
 mod claim;
 pub mod gate;
 pub mod held;
+mod list;
 pub mod server;
 pub mod trust;
 
@@ -16,6 +17,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+
+use self::trust::Chain;
 
 /// What a node has proved, or that it counts no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub enum Statement {
         peer: SocketAddr,
         /// How long that counts from now on. Never longer than certificate and revocation list do.
         length: Duration,
+        /// The certificates that it has shown.
+        chain: Chain,
     },
     /// It is not any more.
     Ended {
@@ -37,6 +42,15 @@ pub enum Statement {
         peer: SocketAddr,
         /// Why.
         reason: Reason,
+    },
+    /// What it wanted to prove does not count.
+    Refused {
+        /// The name, if it came as far as saying one; else empty.
+        identity: String,
+        /// Where it speaks from.
+        peer: SocketAddr,
+        /// Why.
+        refusal: Refusal,
     },
 }
 
@@ -59,7 +73,7 @@ impl Reason {
     }
 }
 
-/// A statement and who waits for the answer. [`Statement::Ended`] waits for none.
+/// A statement and who waits for the answer. Only [`Statement::Proven`] waits for one.
 #[derive(Debug)]
 pub struct Told {
     /// What is said.

@@ -9,6 +9,7 @@
 pub mod accounting;
 mod claim;
 pub mod listener;
+pub mod memory;
 pub mod packet;
 mod refusal;
 mod replay;

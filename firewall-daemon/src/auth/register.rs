@@ -106,7 +106,7 @@ impl Register {
     /// # Errors
     /// Why it is nobody's.
     pub fn judge(&self, proof: &Proof) -> Result<&Subject, Refusal> {
-        let Proof { source, identity, mac, address, session, length: _ } = proof;
+        let Proof { source, identity, mac, address, session, length: _, chain: _ } = proof;
         if identity.len() > LONGEST || session.len() > LONGEST {
             return Err(Refusal::Length);
         }

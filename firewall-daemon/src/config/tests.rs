@@ -133,6 +133,20 @@ fn what_makes_no_sense_is_refused_at_its_line() {
             (12, Problem::HostapdTwice { name: name("inside") }),
         ),
         (
+            problem(&format!(
+                "{MINIMAL}[[authentication.hostapd]]\nport = \"inside\"\nsocket = \"/x\"\nreauthenticate = \"9s\""
+            )),
+            (
+                13,
+                Problem::Duration {
+                    what: "reauthenticate",
+                    text: "9s".to_owned(),
+                    minimum: Duration::from_secs(10),
+                    maximum: Duration::from_secs(3600),
+                },
+            ),
+        ),
+        (
             problem(&format!("{MINIMAL}[authentication.grace]\nreal-time = \"25h\"")),
             (11, duration("real-time", "25h", 0)),
         ),

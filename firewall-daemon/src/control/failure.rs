@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use firewall_control::{Caller, Diagnostic, ErrorBody, ErrorCode, ReasonError};
+use firewall_node::sentence;
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -74,26 +75,12 @@ pub enum Failure {
     #[error("the daemon is busy")]
     Busy,
     /// Something failed inside.
-    #[error("the daemon could not do it: {}", chain(&**.0))]
+    #[error("the daemon could not do it: {}", sentence(&**.0))]
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
 fn errors(count: usize) -> String {
     if count == 1 { "1 error".to_owned() } else { format!("{count} errors") }
-}
-
-/// An error and its causes in one line, without repeating what a message already says.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !line.ends_with(&text) {
-            line = format!("{line}: {text}");
-        }
-        source = cause.source();
-    }
-    line
 }
 
 impl Failure {
@@ -166,7 +153,7 @@ impl Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         if let Self::Internal(error) = &self {
-            tracing::error!(error = chain(&**error), "a request failed");
+            tracing::error!(error = sentence(&**error), "a request failed");
         }
         let body = self.into_body();
         let status =

@@ -41,6 +41,7 @@ impl Operator for Fake {
             ports: Vec::new(),
             subnetworks: Vec::new(),
             nodes: Vec::new(),
+            sources: Vec::new(),
             flows: firewall_control::FlowTable::default(),
             health: Vec::new(),
         })

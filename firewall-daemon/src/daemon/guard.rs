@@ -4,6 +4,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use firewall_control::EventSeverity;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::Daemon;
@@ -62,6 +63,9 @@ impl Daemon {
                 tracing::error!(%kind, port, "{sentence}");
             }
             self.events.record(kind, |event| {
+                if !mended {
+                    event.severity = EventSeverity::High;
+                }
                 event.port = port;
                 event.message = Some(sentence);
             });

@@ -8,7 +8,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use firewall_common::NodeSlot;
-use firewall_control::EventKind;
+use firewall_control::{EventKind, EventSeverity};
 use firewall_policy::model::Authentication;
 use firewall_policy::{Names, Policy};
 use tokio::sync::{mpsc, watch};
@@ -20,7 +20,7 @@ use crate::auth::dot1x::socket::{self, Place};
 use crate::auth::lease::{Act, Leases, News, Terms};
 use crate::auth::register::Register;
 use crate::auth::store::Store;
-use crate::auth::{Claim, Source};
+use crate::auth::{Claim, EndReason, Refused, Source};
 use crate::config::{self, Config};
 use crate::dataplane::clock::monotonic;
 use crate::dataplane::lease::{self, Granter};
@@ -39,7 +39,7 @@ pub(super) struct Keeper {
     /// From where nodes may prove themselves at the enrolment port.
     pub(super) allowed: watch::Sender<Arc<HashSet<IpAddr>>>,
     pub(super) ears: Ears,
-    sources: BTreeSet<Source>,
+    pub(super) sources: BTreeSet<Source>,
     is_restored: bool,
     written: ((u64, u64), Instant),
 }
@@ -91,7 +91,8 @@ impl Daemon {
     /// Begins to listen to every hostapd of the configuration.
     pub fn follow_hostapd(&self, claims: &mpsc::Sender<Claim>) {
         let directory = self.config.control.socket.parent().unwrap_or(Path::new("/"));
-        for config::Hostapd { port, socket } in &self.config.authentication.hostapd {
+        for config::Hostapd { port, socket, reauthenticate } in &self.config.authentication.hostapd
+        {
             let mut ports = self.config.gateway.ports();
             let Some((_, named)) = ports.find(|(index, _)| index == port) else { continue };
             let place = Place {
@@ -99,6 +100,7 @@ impl Daemon {
                 socket: socket.clone(),
                 own: directory.join(format!("hostapd-{}.sock", named.name)),
                 interface: named.interface.clone(),
+                reauthenticate: *reauthenticate,
             };
             tokio::spawn(socket::follow(place, claims.clone()));
         }
@@ -193,6 +195,7 @@ impl Daemon {
     }
 
     fn tell_news(&self, news: News) {
+        let mut grave = None;
         let (kind, node, reason, source, message) = match news {
             News::Granted { node, source, identity } => {
                 let message = format!("{node} may speak: {source} has seen it as {identity:?}");
@@ -202,13 +205,22 @@ impl Daemon {
                 let message = format!("{node} goes on by another proof, which {source} has seen");
                 (EventKind::Lease, Some(node), "renewed", source, message)
             }
+            News::InGrace { node, source, grace } => {
+                let seconds = grace.as_secs();
+                let message = format!("{node} speaks for {seconds} s more: {source} is lost");
+                (EventKind::Grace, Some(node), "grace", source, message)
+            }
             News::Ended { node, source, reason } => {
                 let message = format!("{node} may not speak any more: {reason}, says {source}");
+                grave = Some(severity(reason));
                 (EventKind::Lease, Some(node), reason.name(), source, message)
             }
-            News::Refused { source, identity, mac, refusal } => {
-                let mac = mac.map_or_else(|| "an unknown MAC".to_owned(), |mac| mac.to_string());
-                let message = format!("{identity:?} from {mac} grants nobody a lease: {refusal}");
+            News::Refused(Refused { source, identity, mac, address, refusal }) => {
+                let mac = mac.map(|mac| mac.to_string());
+                let whence = mac.or_else(|| address.map(|address| address.to_string()));
+                let whence = whence.unwrap_or_else(|| "an unknown place".to_owned());
+                let message =
+                    format!("{identity:?} from {whence} grants nobody a lease: {refusal}");
                 (EventKind::LeaseRefused, None, refusal.name(), source, message)
             }
             News::Lost { source, ended, in_grace } => {
@@ -227,6 +239,7 @@ impl Daemon {
             tracing::info!(%kind, "{message}");
         }
         self.events.record(kind, |event| {
+            event.severity = grave.unwrap_or(event.severity);
             event.node = node.map(|node| node.to_string());
             event.reason = Some(reason.to_owned());
             event.port = self.port_of(source).map(str::to_owned);
@@ -244,5 +257,21 @@ impl Daemon {
     pub(super) fn keeper(&self) -> MutexGuard<'_, Keeper> {
         // Whoever died with the lock left at worst a lease too few.
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How grave it is that a lease ended so.
+const fn severity(reason: EndReason) -> EventSeverity {
+    match reason {
+        EndReason::Logoff
+        | EndReason::Carrier
+        | EndReason::Silent
+        | EndReason::Unanswered
+        | EndReason::Forgotten
+        | EndReason::Restarted
+        | EndReason::Expired
+        | EndReason::Policy => EventSeverity::Low,
+        EndReason::Replaced | EndReason::Revoked | EndReason::Unknown => EventSeverity::Medium,
+        EndReason::SourceLost => EventSeverity::High,
     }
 }

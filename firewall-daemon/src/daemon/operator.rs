@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use firewall_common::NodeSlot;
 use firewall_control::{
-    Caller, Counters, Event, EventKind, FlowQuery, Flows, NodeQuery, NodeReport, Nodes,
+    Caller, Counters, Event, EventKind, FlowQuery, Flows, NodeQuery, NodeReport, NodeState, Nodes,
     ReasonRequest, ReloadReport, ResumeRequest, Status, StopLevel, StopReport, StopRequest,
 };
 use jiff::Timestamp;
@@ -21,6 +21,13 @@ use crate::report;
 
 fn order(caller: &Caller, reason: &str) -> Order {
     Order { since: Timestamp::now().to_string(), by: caller.clone(), reason: reason.to_owned() }
+}
+
+impl Daemon {
+    fn standing(&self, node: &str, slot: NodeSlot, needs_lease: bool) -> NodeState {
+        let in_grace = self.keeper().leases.of_node(node).is_some_and(|lease| lease.in_grace);
+        report::node_state(&self.maps, slot, needs_lease, in_grace, self.clock.now())
+    }
 }
 
 impl Operator for Daemon {
@@ -138,7 +145,7 @@ impl Operator for Daemon {
         isolated.map_err(not_done)?;
         let query = FlowQuery { node: Some(node.clone()), limit: Some(0), ..FlowQuery::default() };
         let cut = tokio::task::block_in_place(|| self.live_flows(&query))?;
-        let state = report::node_state(&self.maps, slot, needs_lease, self.clock.now());
+        let state = self.standing(&node, slot, needs_lease);
         let message = format!("{node} is cut off in both directions until somebody releases it");
         let took_microseconds = microseconds(took);
         Ok(NodeReport { node, state, cut_flows: cut.total, took_microseconds, message })
@@ -168,7 +175,7 @@ impl Operator for Daemon {
             event.by = Some(caller);
             event.reason = Some(request.reason);
         });
-        let state = report::node_state(&self.maps, slot, needs_lease, self.clock.now());
+        let state = self.standing(&node, slot, needs_lease);
         let message = format!("{node} may speak again as the policy says");
         Ok(NodeReport { node, state, cut_flows: 0, took_microseconds, message })
     }

@@ -80,15 +80,10 @@ impl Daemon {
             named.truncate(limit);
         }
         named.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        let mut nodes =
-            report::nodes(&self.maps, policy, &named, self.clock).map_err(Failure::internal)?;
+        let flows = report::flow_counts(&self.maps, self.clock).map_err(Failure::internal)?;
         let keeper = self.keeper();
-        for node in &mut nodes {
-            let Some(lease) = keeper.leases.of_node(&node.name) else { continue };
-            node.lease_source = Some(lease.source.name().to_owned());
-            node.identity = Some(lease.identity.to_string());
-            node.in_grace = lease.in_grace;
-        }
+        let nodes = report::nodes(&self.maps, policy, &named, &keeper.leases, &flows, self.clock);
+        drop(keeper);
         Ok(Nodes { nodes, total })
     }
 
@@ -129,6 +124,9 @@ impl Daemon {
         health.push(latch_check(&latched, &active.names));
         health.extend(self.forwarding_check());
         health.extend(self.sources_check());
+        health.extend(self.revocation_check());
+        let sources = self.sources_now();
+        let in_grace = self.keeper().leases.in_grace();
         let (policy, names) = (active.policy.as_ref(), &active.names);
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (started, instant) = &self.started;
@@ -154,8 +152,9 @@ impl Daemon {
                 report::subnetworks(&self.maps, policy, names, &latched)
             }),
             nodes: policy.map_or_else(Vec::new, |policy| {
-                report::node_counts(&self.maps, policy, names, self.clock.now())
+                report::node_counts(&self.maps, policy, names, &in_grace, self.clock.now())
             }),
+            sources,
             flows,
             health,
         })
@@ -232,6 +231,7 @@ impl Daemon {
             .map_err(Failure::internal)?;
         counters.events.kinds = self.events.counts();
         counters.events.lost += self.events.missed();
+        counters.authentication = self.proofs_counted();
         Ok(counters)
     }
 }

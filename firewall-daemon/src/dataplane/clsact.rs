@@ -3,23 +3,17 @@
 //! linux/pkt_cls.h).
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
-};
 
-use super::netlink::{Cut, HEADER, attribute, attribute_of, half, message, messages, word};
+use super::netlink::{HEADER, REQUEST, ask, attribute, attribute_of, message, word};
 
 const NEW_QDISC: u16 = 36;
 const NEW_FILTER: u16 = 44;
 const DELETE_FILTER: u16 = 45;
 const GET_FILTER: u16 = 46;
-const ERROR: u16 = 2;
 
-const REQUEST: u16 = 1;
 const ACKNOWLEDGE: u16 = 1 << 2;
 const REPLACE: u16 = 1 << 8;
 const EXCLUSIVE: u16 = 1 << 9;
@@ -120,31 +114,6 @@ fn number(told: &[u8]) -> Option<u32> {
     word(attribute(options, ID)?, 0)
 }
 
-/// Asks the kernel; what it answers beside that it has done so.
-fn ask(question: &[u8]) -> io::Result<Option<Vec<u8>>> {
-    let flags = SockFlag::SOCK_CLOEXEC;
-    let route = SockProtocol::NetlinkRoute;
-    let socket: OwnedFd = socket(AddressFamily::Netlink, SockType::Raw, flags, route)?;
-    let kernel = NetlinkAddr::new(0, 0);
-    sendto(socket.as_raw_fd(), question, &kernel, MsgFlags::empty())?;
-    let mut bytes = [0; 8192];
-    let length = recv(socket.as_raw_fd(), &mut bytes, MsgFlags::empty())?;
-    answer(bytes.get(..length).unwrap_or_default())
-}
-
-fn answer(bytes: &[u8]) -> io::Result<Option<Vec<u8>>> {
-    let cut = || io::Error::from(io::ErrorKind::UnexpectedEof);
-    let message = messages(bytes).next().ok_or_else(cut)?.map_err(|Cut| cut())?;
-    if half(message, 4) != Some(ERROR) {
-        return Ok(Some(message.to_owned()));
-    }
-    match word(message, HEADER).map(u32::cast_signed) {
-        Some(0) => Ok(None),
-        Some(errno) => Err(Errno::from_raw(errno.wrapping_neg()).into()),
-        None => Err(cut()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,21 +153,6 @@ mod tests {
         assert_eq!(number(&told), Some(77));
         for length in 0..told.len() {
             assert_eq!(number(&told[..length]), None, "{length}");
-        }
-    }
-
-    #[test]
-    fn an_answer_is_a_refusal_a_message_or_an_acknowledgement() {
-        let error = |errno: i32| {
-            let body = [&errno.to_ne_bytes()[..], &[0; HEADER]].concat();
-            answer(&message(ERROR, 0, &body).unwrap())
-        };
-        assert!(error(0).unwrap().is_none());
-        assert_eq!(error(-libc::EEXIST).unwrap_err().raw_os_error(), Some(libc::EEXIST));
-        let told = message(NEW_FILTER, 0, &[1; 8]).unwrap();
-        assert_eq!(answer(&told).unwrap(), Some(told.clone()));
-        for length in 0..told.len() {
-            assert!(answer(&told[..length]).is_err(), "{length}");
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt::Error;
 
 use firewall_control::{
-    Counters, EventCounters, FlowTable, Health, Status, StopLevel, Subnetwork, Tally,
+    AuthenticationCounters, Counters, EventCounters, FlowTable, Health, LeaseSource, ReasonCount,
+    Status, StopLevel, Subnetwork, Tally,
 };
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode as encode_text;
@@ -35,6 +36,8 @@ impl Collector for Snapshot {
         stops(&mut page, status)?;
         policy(&mut page, status)?;
         nodes(&mut page, status)?;
+        sources(&mut page, status)?;
+        proofs(&mut page, &counters.authentication)?;
         flows(&mut page, status.flows)?;
         events(&mut page, &counters.events)?;
         health(&mut page, status)
@@ -123,6 +126,44 @@ fn nodes(page: &mut Page<'_>, status: &Status) -> Result<(), Error> {
         (labels, nodes.count)
     });
     page.gauge("cordon_nodes", "Nodes by subnetwork, authentication and standing.", nodes)
+}
+
+fn sources(page: &mut Page<'_>, status: &Status) -> Result<(), Error> {
+    let by_source = |pick: fn(&LeaseSource) -> u64| {
+        let sources = status.sources.iter();
+        sources.map(move |source| {
+            let port = source.port.as_deref().map(|port| ("port", port));
+            let labels = [("source", &*source.source)].into_iter().chain(port).collect();
+            (labels, pick(source))
+        })
+    };
+    let help = "Whether a source of leases can be asked, or heard.";
+    let up = by_source(|source| source.up.into());
+    page.gauge("cordon_authentication_source_up", help, up)?;
+    let help = "Nodes that may speak by a source's proofs.";
+    page.gauge("cordon_leases", help, by_source(|source| source.leases))?;
+    let help = "Those whose source is lost, and who go on for their grace.";
+    page.gauge("cordon_leases_in_grace", help, by_source(|source| source.in_grace))
+}
+
+fn proofs(page: &mut Page<'_>, counters: &AuthenticationCounters) -> Result<(), Error> {
+    let AuthenticationCounters {
+        refused,
+        radius_statements,
+        radius_retransmissions,
+        radius_refused,
+    } = counters;
+    fn by_reason(counts: &[ReasonCount]) -> impl Iterator<Item = (Labels<'_>, u64)> {
+        counts.iter().map(|count| (vec![("reason", &*count.reason)], count.count))
+    }
+    let help = "Proofs that granted no lease by reason.";
+    page.counter("cordon_lease_refused", help, by_reason(refused))?;
+    let help = "RADIUS packets that said something new of a station.";
+    page.total("cordon_radius_statements", help, *radius_statements)?;
+    let help = "RADIUS packets that were answered before.";
+    page.total("cordon_radius_retransmissions", help, *radius_retransmissions)?;
+    let help = "RADIUS packets that were not believed by reason.";
+    page.counter("cordon_radius_refused", help, by_reason(radius_refused))
 }
 
 fn flows(page: &mut Page<'_>, table: FlowTable) -> Result<(), Error> {

@@ -2,9 +2,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use firewall_control::{
-    Authentication, Check, Criticality, EventKind, Health, KindCount, Mode, NodeCount, NodeState,
-    PairCount, Policy, Port, PortCounters, RuleCount, Stop, StopLevel, Subnetwork, Tally, Verdict,
-    VerdictCount, VlanOffload, XdpMode,
+    Authentication, AuthenticationCounters, Check, Criticality, EventKind, Health, KindCount,
+    LeaseSource, Mode, NodeCount, NodeState, PairCount, Policy, Port, PortCounters, ReasonCount,
+    RuleCount, Stop, StopLevel, Subnetwork, Tally, Verdict, VerdictCount, VlanOffload, XdpMode,
 };
 use firewall_control::{EventCounters, FlowTable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,6 +51,16 @@ fn snapshot() -> Snapshot {
             state: NodeState::NoLease,
             count: 1,
         }],
+        sources: vec![
+            LeaseSource {
+                source: "dot1x".into(),
+                port: Some("inside".into()),
+                up: false,
+                leases: 3,
+                in_grace: 2,
+            },
+            LeaseSource { source: "radius".into(), port: None, up: true, leases: 1, in_grace: 0 },
+        ],
         flows: FlowTable { count: 5, capacity: 262_144, half_open: 2, half_open_capacity: 65_536 },
         health: vec![Check {
             name: "latch".into(),
@@ -73,6 +83,12 @@ fn snapshot() -> Snapshot {
             suppressed: 1,
             lost: 0,
             kinds: vec![KindCount { kind: EventKind::Drop, count: 4 }],
+        },
+        authentication: AuthenticationCounters {
+            refused: vec![ReasonCount { reason: "certificate".into(), count: 6 }],
+            radius_statements: 8,
+            radius_retransmissions: 9,
+            radius_refused: vec![ReasonCount { reason: "stale".into(), count: 7 }],
         },
     };
     Snapshot { status, counters }
@@ -101,6 +117,15 @@ fn the_page_has_the_metrics_of_the_contract() {
         "cordon_events_total{kind=\"drop\"} 4",
         "cordon_events_lost_total 0",
         "cordon_armed{port=\"inside\"} 1",
+        "cordon_authentication_source_up{source=\"dot1x\",port=\"inside\"} 0",
+        "cordon_authentication_source_up{source=\"radius\"} 1",
+        "cordon_leases{source=\"dot1x\",port=\"inside\"} 3",
+        "cordon_leases{source=\"radius\"} 1",
+        "cordon_leases_in_grace{source=\"dot1x\",port=\"inside\"} 2",
+        "cordon_lease_refused_total{reason=\"certificate\"} 6",
+        "cordon_radius_statements_total 8",
+        "cordon_radius_retransmissions_total 9",
+        "cordon_radius_refused_total{reason=\"stale\"} 7",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }

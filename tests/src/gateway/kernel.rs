@@ -7,6 +7,7 @@ use std::{
     net::TcpStream,
     os::fd::{AsFd, OwnedFd},
     path::PathBuf,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -113,4 +114,17 @@ impl Gateway {
     pub fn known_addresses(&self) -> HashSet<Addr> {
         neighbourhood::local(&self.pinned_maps()).expect("read the gateway's addresses")
     }
+}
+
+/// Asks `promtool`, of Debian's package `prometheus`, about a page of metrics.
+pub fn assert_promtool_has_nothing_to_say(page: &str) {
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("promtool, of prometheus");
+    let asked = child.stdin.take().map(|mut stdin| stdin.write_all(page.as_bytes()));
+    asked.expect("its input").expect("ask promtool");
+    let output = child.wait_with_output().expect("what promtool says");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.trim().is_empty(), "{said}\n{page}");
 }

@@ -5,6 +5,7 @@
 //! of gateways run at once.
 
 mod fault;
+pub mod hostapd;
 mod kernel;
 mod leases;
 mod ledger;
@@ -41,6 +42,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::lab::{Lab, Process};
 
 pub use fault::{Act, Fault};
+pub use kernel::assert_promtool_has_nothing_to_say;
 pub use ledger::{Change, Ledger};
 pub use program::{Ended, binary};
 pub use tmpfs::Tmpfs;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use firewall_daemon::candidate;
 use firewall_daemon::config::{Capacity, Config};
+use firewall_node::sentence;
 use firewall_policy::diagnostic::Record;
 use firewall_policy::{
     Capacity as Room, Diagnostic, Diagnostics, Policy, Ports, ReadError, Resolved, SequentialSlots,
@@ -102,8 +103,7 @@ fn room_of(capacity: Capacity) -> Room {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        let sentence = format!("{error}{}", cause.unwrap_or_default());
+        let sentence = sentence(&error);
         let hint = "name the directory where the policies (*.toml) lie".to_owned();
         Self::with_hint(Exit::Invalid, sentence, Some(hint))
     }

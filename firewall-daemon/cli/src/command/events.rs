@@ -1,7 +1,7 @@
 //! `cordon events`
 
 use clap::Args;
-use firewall_control::{Event, EventQuery, Party, Verdict};
+use firewall_control::{Event, EventQuery, EventSeverity, Party, Verdict};
 use jiff::{SpanRelativeTo, Timestamp};
 
 use super::flows::socket;
@@ -14,6 +14,7 @@ use crate::paint::{Paint, Tone};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cordon events --since 10m\n  \
+    cordon events --severity high --since 1d\n  \
     cordon events --since 2026-01-31T12:00:00Z\n  \
     cordon --json events --follow | jq .reason")]
 pub(crate) struct Arguments {
@@ -29,6 +30,14 @@ pub(crate) struct Arguments {
     /// Only events with this subnetwork at either end, or about it
     #[arg(long, value_name = "NAME")]
     subnetwork: Option<String>,
+    /// Only events that are at least so grave: low, medium or high
+    #[arg(long, value_name = "SEVERITY", value_parser = severity, default_value = "low")]
+    severity: EventSeverity,
+}
+
+fn severity(text: &str) -> Result<EventSeverity, &'static str> {
+    let mut all = EventSeverity::ALL.iter().copied();
+    all.find(|severity| severity.name() == text).ok_or("write low, medium or high")
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +66,14 @@ impl Since {
 }
 
 pub(crate) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
-    let Arguments { follow, since, node, subnetwork } = arguments;
-    let follow = *follow;
+    let Arguments { follow, since, node, subnetwork, severity } = arguments;
+    let (follow, severity) = (*follow, *severity);
     let since = since.map(|since| since.instant(Timestamp::now()).to_string());
     let query = EventQuery { since, follow };
     let mut events = context.client().events(&query).await.map_err(context.explain())?;
     while let Some(event) = events.next().await.map_err(context.explain())? {
-        if !is_about(&event, node.as_deref(), subnetwork.as_deref()) {
+        let is_grave = event.severity >= severity;
+        if !is_grave || !is_about(&event, node.as_deref(), subnetwork.as_deref()) {
             continue;
         }
         let line = if context.json() {
@@ -92,12 +102,18 @@ fn is_about(event: &Event, node: Option<&str>, subnetwork: Option<&str>) -> bool
 
 /// One line: when, what, why, where, who, how much.
 pub(super) fn render(event: &Event, paint: Paint) -> String {
-    let tone = match event.verdict {
-        Some(Verdict::Drop) => Tone::Warn,
-        Some(Verdict::Pass) => Tone::Good,
-        None => Tone::Bold,
+    let tone = match (event.severity, event.verdict) {
+        (EventSeverity::High, _) => Tone::Bad,
+        (EventSeverity::Medium, _) | (EventSeverity::Low, Some(Verdict::Drop)) => Tone::Warn,
+        (EventSeverity::Low, Some(Verdict::Pass)) => Tone::Good,
+        (EventSeverity::Low, None) => Tone::Bold,
+    };
+    let grave = match event.severity {
+        EventSeverity::Low => None,
+        EventSeverity::Medium | EventSeverity::High => Some(format!("({})", event.severity)),
     };
     let mut words = vec![event.time.clone(), paint.tone(tone, event.kind.name())];
+    words.extend(grave);
     let mut say = |word: Option<String>| words.extend(word.map(|word| clean(&word)));
     if event.verdict.is_some() {
         say(event.reason.clone());
@@ -161,6 +177,13 @@ mod tests {
         ] {
             assert_eq!(is_about(&event, node, subnetwork), expected, "{node:?} {subnetwork:?}");
         }
+    }
+
+    #[test]
+    fn severities_rise_from_low_to_high() {
+        let [low, medium, high] = ["low", "medium", "high"].map(|name| severity(name).unwrap());
+        assert!(low < medium && medium < high);
+        assert!(severity("grave").is_err());
     }
 
     #[test]

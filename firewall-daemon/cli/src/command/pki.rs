@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use firewall_node::sentence;
 use firewall_pki::{Authority, Issued, PkiError, Validity};
 use jiff::Timestamp;
 
@@ -107,6 +108,11 @@ impl From<PkiError> for Failure {
     fn from(error: PkiError) -> Self {
         let (exit, hint) = match &error {
             PkiError::Exists { .. } => (Exit::Refused, Some("name another with --directory")),
+            PkiError::Unfinished { .. } => {
+                let hint = "it has issued nothing: move its files away, or name another directory \
+                            with --directory, and run `cordon pki init` again";
+                (Exit::Refused, Some(hint))
+            }
             PkiError::Name { .. } | PkiError::Days { .. } => (Exit::Invalid, None),
             PkiError::Unknown { .. } => (Exit::Refused, Some("`cordon pki list` shows them all")),
             PkiError::Index(_) | PkiError::Make(_) => (Exit::Refused, None),
@@ -114,8 +120,7 @@ impl From<PkiError> for Failure {
                 (Exit::Refused, Some("`cordon pki init` makes an authority; run it as root"))
             }
         };
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        let sentence = format!("{error}{}", cause.unwrap_or_default());
+        let sentence = sentence(&error);
         Self::with_hint(exit, sentence, hint.map(str::to_owned))
     }
 }

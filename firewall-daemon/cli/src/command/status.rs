@@ -2,8 +2,8 @@
 
 use clap::Args;
 use firewall_control::{
-    Check, FlowTable, Health, NodeState, Policy, Status, Stop, StopLevel, Subnetwork, VlanOffload,
-    XdpMode,
+    Check, FlowTable, Health, LeaseSource, NodeState, Policy, Status, Stop, StopLevel, Subnetwork,
+    VlanOffload, XdpMode,
 };
 use serde::Serialize;
 
@@ -89,6 +89,7 @@ pub(super) fn render(status: &Status, paint: Paint) -> String {
         ("ports", ports(status)),
         ("subnetworks", subnetworks(status)),
         ("nodes", nodes_by_state(status)),
+        ("sources of leases", sources(status)),
         ("health", health_table(&status.health)),
     ] {
         if !table.is_empty() {
@@ -196,7 +197,7 @@ fn subnetworks(status: &Status) -> Table {
 pub(super) fn standing(state: NodeState) -> Cell {
     cell(state.name()).tone(match state {
         NodeState::Authenticated => Tone::Good,
-        NodeState::NoLease | NodeState::Expired => Tone::Warn,
+        NodeState::Grace | NodeState::NoLease | NodeState::Expired => Tone::Warn,
         NodeState::Isolated => Tone::Bad,
     })
 }
@@ -209,6 +210,20 @@ fn nodes_by_state(status: &Status) -> Table {
             cell(nodes.authentication.name()),
             standing(nodes.state),
             number(grouped(nodes.count)),
+        ]);
+    }
+    table
+}
+
+fn sources(status: &Status) -> Table {
+    let mut table = Table::new(["source", "port", "up", "leases", "in grace"]);
+    for LeaseSource { source, port, up, leases, in_grace } in &status.sources {
+        table.push([
+            cell(source),
+            maybe(port.as_ref()),
+            yes(*up),
+            number(grouped(*leases)),
+            number(grouped(*in_grace)),
         ]);
     }
     table

@@ -92,6 +92,16 @@ fn status() -> Status {
                 count: 1021,
             },
         ],
+        sources: vec![
+            LeaseSource {
+                source: "dot1x".into(),
+                port: Some("inside".into()),
+                up: false,
+                leases: 3,
+                in_grace: 3,
+            },
+            LeaseSource { source: "lease".into(), port: None, up: true, leases: 1020, in_grace: 0 },
+        ],
         flows: FlowTable {
             count: 1234,
             capacity: 262_144,
@@ -206,6 +216,7 @@ fn counters_add_up_before_the_eye() {
         rules: vec![RuleCount { rule: "images to the archive".into(), count }],
         pairs: vec![PairCount { from: "radiology".into(), to: "hospital".into(), count }],
         events: EventCounters { emitted: 1000, suppressed: 20, lost: 0, kinds: Vec::new() },
+        authentication: AuthenticationCounters::default(),
     };
     assert_snapshot!(counters::render(&counters, false, 100, Paint::plain()));
 }

@@ -4,14 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
 use tokio::net::UnixDatagram;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::Dot1x;
 use crate::auth::{Claim, Source};
+use crate::dataplane::carrier::Carrier;
 use crate::dataplane::clock::monotonic;
 use crate::dataplane::watch::{PORTS, Watch};
 
@@ -31,13 +30,16 @@ pub struct Place {
     pub own: PathBuf,
     /// The port's interface.
     pub interface: String,
+    /// How long after each proof a node is asked for the next one.
+    pub reauthenticate: Duration,
 }
 
 /// Follows a hostapd, and every one that comes after it, until nobody wants to know.
 pub async fn follow(place: Place, claims: mpsc::Sender<Claim>) {
-    let mut machine = Dot1x::new(place.source);
+    let mut machine = Dot1x::new(place.source, place.reauthenticate);
+    let mut carrier = None;
     loop {
-        let ended = converse(&place, &mut machine, &claims).await;
+        let ended = converse(&place, &mut machine, &mut carrier, &claims).await;
         if let Err(error) = ended {
             tracing::debug!(%error, socket = %place.socket.display(), "no hostapd");
         }
@@ -53,14 +55,19 @@ pub async fn follow(place: Place, claims: mpsc::Sender<Claim>) {
 async fn converse(
     place: &Place,
     machine: &mut Dot1x,
+    carrier: &mut Option<Carrier>,
     claims: &mpsc::Sender<Claim>,
 ) -> io::Result<()> {
     let socket = connect(&place.own, &place.socket)?;
     let watch = Watch::open(PORTS)?;
     machine.connected(monotonic());
-    let mut has_carrier = carries(&place.interface)?;
     let mut datagram = vec![0; LONGEST];
     while machine.is_connected() {
+        // Before anything is heard: whoever proves something after a change is let in after it.
+        let now = Carrier::of(&place.interface)?;
+        if carrier.replace(now).is_some_and(|before| before != now) {
+            machine.carrier_changed();
+        }
         machine.pass(monotonic());
         while let Some(text) = machine.poll_transmit(monotonic()) {
             socket.send(text.as_bytes()).await?;
@@ -72,14 +79,7 @@ async fn converse(
                 let length = received?;
                 machine.received(datagram.get(..length).unwrap_or_default(), monotonic());
             }
-            changed = watch.changed() => {
-                changed?;
-                let carries = carries(&place.interface)?;
-                if has_carrier && !carries {
-                    machine.carrier_lost();
-                }
-                has_carrier = carries;
-            }
+            changed = watch.changed() => changed?,
             () = sleep(next.unwrap_or(RETRY)) => {}
         }
     }
@@ -99,10 +99,4 @@ fn connect(own: &Path, hostapd: &Path) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::bind(own)?;
     socket.connect(hostapd)?;
     Ok(socket)
-}
-
-fn carries(interface: &str) -> io::Result<bool> {
-    let mut all = getifaddrs()?;
-    let found = all.find(|address| address.interface_name == interface);
-    Ok(found.is_some_and(|address| address.flags.contains(InterfaceFlags::IFF_RUNNING)))
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use firewall_common::{Mac, NodeSlot};
+use firewall_common::NodeSlot;
 
-use crate::auth::{EndReason, Refusal, Source};
+use crate::auth::{EndReason, Refused, Source};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,15 @@ pub enum News {
         /// Who says so.
         source: Source,
     },
+    /// A lease goes on for its grace only.
+    InGrace {
+        /// Whose.
+        node: Arc<str>,
+        /// Who is lost.
+        source: Source,
+        /// For how long.
+        grace: Duration,
+    },
     /// A node may not speak any more.
     Ended {
         /// Which.
@@ -55,16 +64,7 @@ pub enum News {
         reason: EndReason,
     },
     /// A proof granted nothing.
-    Refused {
-        /// Who has seen it.
-        source: Source,
-        /// As whom.
-        identity: String,
-        /// From which MAC.
-        mac: Option<Mac>,
-        /// Why.
-        refusal: Refusal,
-    },
+    Refused(Refused),
     /// A source cannot be asked any more.
     Lost {
         /// Which.

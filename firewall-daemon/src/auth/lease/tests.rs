@@ -44,6 +44,7 @@ fn proof(identity: &str, mac: Mac, session: &str) -> Proof {
         address: None,
         session: session.to_owned(),
         length: None,
+        chain: None,
     }
 }
 
@@ -110,9 +111,9 @@ fn what_the_policy_does_not_name_is_refused_and_counted() {
         let mut leases = leases(Duration::ZERO);
         let acts = leases.observe(Claim::Proven(proof.clone()), at(100));
         let told =
-            matches!(&acts[..], [Act::Tell(News::Refused { refusal, .. })] if *refusal == expected);
+            matches!(&acts[..], [Act::Tell(News::Refused(refused))] if refused.refusal == expected);
         assert!(told, "{proof:?}: {acts:?}");
-        assert_eq!(leases.refused()[&expected], 1);
+        assert_eq!(leases.refused(expected), 1);
     }
 }
 
@@ -125,7 +126,7 @@ fn a_flood_of_refusals_is_counted_and_told_once_a_second() {
             leases.observe(Claim::Proven(proof("nobody", CT, "a")), now).len()
         })
         .sum();
-    assert_eq!((told, leases.refused()[&Refusal::Identity]), (3, 3000));
+    assert_eq!((told, leases.refused(Refusal::Identity)), (3, 3000));
 }
 
 #[test]
@@ -230,7 +231,10 @@ fn a_grace_is_counted_once_however_often_the_source_comes_and_goes() {
     let mut leases = leases(at(20));
     leases.observe(Claim::Proven(ct()), at(100));
     let lost = || Claim::SourceLost { source: HOSTAPD };
-    assert_eq!(done(&leases.observe(lost(), at(110))), [(1, 130)]);
+    let acts = leases.observe(lost(), at(110));
+    assert_eq!(done(&acts), [(1, 130)]);
+    let told = News::InGrace { node: "ct".into(), source: HOSTAPD, grace: at(20) };
+    assert!(acts.contains(&Act::Tell(told)), "{acts:?}");
     for second in 111..130 {
         leases.observe(Claim::SourceBack { source: HOSTAPD }, at(second));
         assert_eq!(done(&leases.observe(lost(), at(second))), [], "{second}");
@@ -282,6 +286,24 @@ fn a_restart_never_lengthens_a_lease_and_ends_what_nobody_knows_of() {
 }
 
 #[test]
+fn a_lease_by_certificate_is_restored_with_its_certificates_or_not_at_all() {
+    let address = Some(Addr::from(std::net::IpAddr::from([10, 20, 0, 11])));
+    let proof = proof("pacs.example", CT, "a");
+    let chain = Some(Chain::from([vec![0x30].into()]));
+    let proof = Proof { source: Source::Lease, mac: None, address, chain: chain.clone(), ..proof };
+    let mut before = leases(Duration::ZERO);
+    before.observe(Claim::Proven(proof), at(100));
+    let standing = |slot: NodeSlot| (slot.0 == 3).then_some(at(160));
+    for (chain, held, expected) in [(chain, 1, (3, 160)), (None, 0, (3, 0))] {
+        let mut kept = before.kept();
+        kept[0].chain = chain;
+        let mut after = leases(Duration::ZERO);
+        assert_eq!(done(&after.restore(kept, at(110), |_| true, standing)), [expected]);
+        assert_eq!(after.certified().count(), held);
+    }
+}
+
+#[test]
 fn ten_thousand_leases_are_renewed_in_no_time() {
     let mut register = Register::default();
     for node in 0..10_000_u32 {
@@ -305,4 +327,52 @@ fn ten_thousand_leases_are_renewed_in_no_time() {
         println!("measured: 10,000 proofs in {:?}", begun.elapsed());
     }
     assert_eq!(leases.progress(), (10_000, 10_000));
+}
+
+#[test]
+fn a_source_is_heard_from_its_first_word_to_its_loss_and_its_grace_is_counted() {
+    let mut leases = leases(MINUTE);
+    assert!(!leases.is_heard(HOSTAPD));
+    leases.observe(Claim::SourceBack { source: HOSTAPD }, at(100));
+    assert!(leases.is_heard(HOSTAPD));
+    leases.observe(Claim::Proven(ct()), at(100));
+    assert_eq!((leases.count(HOSTAPD), leases.in_grace().len()), ((1, 0), 0));
+    leases.observe(Claim::SourceLost { source: HOSTAPD }, at(101));
+    assert!(!leases.is_heard(HOSTAPD));
+    assert_eq!(leases.count(HOSTAPD), (1, 1));
+    assert!(leases.in_grace().contains("ct"));
+    leases.observe(Claim::Proven(ct()), at(102));
+    assert!(leases.is_heard(HOSTAPD));
+    assert_eq!((leases.count(HOSTAPD), leases.in_grace().len()), ((1, 0), 0));
+    assert_eq!(leases.count(Source::Radius), (0, 0));
+}
+
+#[test]
+fn what_a_source_itself_refuses_is_counted_and_told() {
+    let mut leases = leases(Duration::ZERO);
+    let refused = Refused {
+        source: Source::Lease,
+        identity: "ct.example".to_owned(),
+        mac: None,
+        address: Some(Addr::from(std::net::IpAddr::from([10, 20, 0, 11]))),
+        refusal: Refusal::Certificate,
+    };
+    let acts = leases.observe(Claim::Refused(refused.clone()), at(100));
+    assert_eq!(acts, [Act::Tell(News::Refused(refused))]);
+    assert_eq!(leases.refused(Refusal::Certificate), 1);
+}
+
+#[test]
+fn whom_a_source_does_not_hold_any_more_ends_unless_it_is_in_grace() {
+    let mut leases = leases(at(20));
+    leases.observe(Claim::Proven(ct()), at(100));
+    leases.observe(Claim::Proven(proof("mr.example", MR, "b")), at(100));
+    let reason = EndReason::Forgotten;
+    let others = |macs| Claim::Ended { source: HOSTAPD, whose: Whose::Others(macs), reason };
+    let acts = leases.observe(others(BTreeSet::from([CT])), at(101));
+    assert_eq!((done(&acts), reasons(&acts)), (vec![(2, 0)], vec![reason]));
+    leases.observe(Claim::SourceLost { source: HOSTAPD }, at(102));
+    leases.observe(Claim::SourceBack { source: HOSTAPD }, at(103));
+    assert_eq!(leases.observe(others(BTreeSet::new()), at(103)), []);
+    assert_eq!(reasons(&leases.pass(at(122))), [EndReason::SourceLost]);
 }

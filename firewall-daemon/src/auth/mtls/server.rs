@@ -75,6 +75,7 @@ pub struct Server {
     stamp: Stamp,
     trust: watch::Sender<Option<Trust>>,
     bounds: Bounds,
+    held: Held,
 }
 
 /// What every connection needs.
@@ -100,14 +101,24 @@ impl Server {
         let address = settings.listen;
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|source| ServeError::Bind { address, source })?;
-        let (settings, bounds) = (settings.clone(), Bounds::default());
-        Ok(Self { listener, settings, stamp, trust, bounds })
+        let (settings, bounds, held) = (settings.clone(), Bounds::default(), Held::default());
+        Ok(Self { listener, settings, stamp, trust, bounds, held })
     }
 
     /// With other bounds.
     #[must_use]
     pub fn bounded(self, bounds: Bounds) -> Self {
         Self { bounds, ..self }
+    }
+
+    /// Goes on with what was proved to the daemon before, by identity. What counts no more ends as soon
+    /// as it runs.
+    #[must_use]
+    pub fn holding(self, proofs: impl IntoIterator<Item = (Arc<str>, Proof)>) -> Self {
+        for (identity, proof) in proofs {
+            self.held.insert(&identity, proof);
+        }
+        self
     }
 
     /// Where it listens.
@@ -125,16 +136,17 @@ impl Server {
 
     /// Serves until nobody takes statements any more.
     pub async fn run(self, allowed: Allowed, statements: mpsc::Sender<Told>) {
-        let Self { listener, settings, mut stamp, trust, bounds } = self;
+        let Self { listener, settings, mut stamp, trust, bounds, held } = self;
         let gate = Gate::new(bounds);
         let desk = Arc::new(Desk {
             lease: settings.lease,
             trust: trust.subscribe(),
             allowed,
             statements: statements.clone(),
-            held: Held::default(),
+            held,
             handshakes: Semaphore::new(HANDSHAKES),
         });
+        desk.review().await;
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -193,7 +205,13 @@ impl Desk {
     }
 
     async fn converse(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
-        let mut stream = timeout(PATIENCE, self.shake_hands(stream)).await??;
+        let mut stream = match timeout(PATIENCE, self.shake_hands(stream)).await? {
+            Err(error) if is_about_the_certificate(&error) => {
+                self.refuse(String::new(), peer, Refusal::Certificate).await;
+                return Err(error);
+            }
+            shaken => shaken?,
+        };
         let chain = stream.get_ref().get_ref().1.peer_certificates().unwrap_or_default();
         let chain: Chain = chain.iter().map(|each| each.clone().into_owned()).collect();
         let Some(FromNode::Hello { identity }) = timeout(PATIENCE, hear(&mut stream)).await??
@@ -244,27 +262,25 @@ impl Desk {
         }
     }
 
-    /// The same every time: a certificate that was good an hour ago may be revoked by now.
     async fn prove(&self, identity: &str, chain: &Chain, peer: SocketAddr) -> Verdict {
-        if !self.allowed.borrow().contains(&peer.ip()) {
-            return Verdict::Refused(Refusal::Address);
-        }
-        let proved = match &*self.trust.borrow() {
-            None => return Verdict::Refused(Refusal::Unavailable),
-            Some(trust) if has_name(chain, identity) => {
-                trust.length(chain, UnixTime::now(), self.lease)
+        let proved = match self.check(identity, chain, peer) {
+            Ok(proved) => proved,
+            Err(refusal) => {
+                self.refuse(identity.to_owned(), peer, refusal).await;
+                return Verdict::Refused(refusal);
             }
-            Some(_) => Duration::ZERO,
         };
-        if proved.is_zero() {
-            return Verdict::Refused(Refusal::Certificate);
-        }
         let now = monotonic();
         // Before it is granted: a revocation in between finds it.
         let proof = Proof { chain: Arc::clone(chain), peer, until: now + proved };
         self.held.insert(identity, proof);
         let identity = identity.to_owned();
-        let statement = Statement::Proven { identity: identity.clone(), peer, length: proved };
+        let statement = Statement::Proven {
+            identity: identity.clone(),
+            peer,
+            length: proved,
+            chain: Arc::clone(chain),
+        };
         let verdict = match timeout(DECISION, self.ask(statement)).await {
             Ok(Some(Verdict::Granted { length })) if !length.is_zero() => {
                 Verdict::Granted { length: length.min(proved) }
@@ -279,6 +295,21 @@ impl Desk {
             Verdict::Refused(_) => drop(self.held.remove(&identity, peer)),
         }
         verdict
+    }
+
+    /// For how long a proof counts. Looked at every time: a certificate that was good an hour ago may
+    /// be revoked by now.
+    fn check(&self, identity: &str, chain: &Chain, peer: SocketAddr) -> Result<Duration, Refusal> {
+        if !self.allowed.borrow().contains(&peer.ip()) {
+            return Err(Refusal::Address);
+        }
+        let trust = self.trust.borrow();
+        let trust = trust.as_ref().ok_or(Refusal::Unavailable)?;
+        if !has_name(chain, identity) {
+            return Err(Refusal::Certificate);
+        }
+        let proved = trust.length(chain, UnixTime::now(), self.lease);
+        if proved.is_zero() { Err(Refusal::Certificate) } else { Ok(proved) }
     }
 
     async fn ask(&self, statement: Statement) -> Option<Verdict> {
@@ -301,8 +332,15 @@ impl Desk {
 
     async fn end(&self, identity: String, peer: SocketAddr, reason: Reason) {
         tracing::info!(%peer, identity, reason = reason.name(), "a node's lease ends");
+        self.tell(Statement::Ended { identity, peer, reason }).await;
+    }
+
+    async fn refuse(&self, identity: String, peer: SocketAddr, refusal: Refusal) {
+        self.tell(Statement::Refused { identity, peer, refusal }).await;
+    }
+
+    async fn tell(&self, statement: Statement) {
         let (answer, _) = oneshot::channel();
-        let statement = Statement::Ended { identity, peer, reason };
         // Whoever takes statements is gone: then the daemon is, too.
         let _ = self.statements.send(Told { statement, answer }).await;
     }
@@ -326,6 +364,14 @@ async fn say(stream: &mut BufReader<TlsStream<TcpStream>>, what: &FromGateway) -
     };
     // Whoever does not listen keeps no place.
     timeout(PATIENCE, said).await?
+}
+
+fn is_about_the_certificate(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(
+        error,
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    )
 }
 
 fn invalid(what: &'static str) -> io::Error {

@@ -16,6 +16,7 @@ use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientV
 use rustls::version::TLS13;
 use rustls::{RootCertStore, ServerConfig};
 
+use super::list::next_update;
 use crate::config;
 
 /// Why no certificate counts.
@@ -55,6 +56,8 @@ pub enum TrustError {
 /// Authorities, revocation lists and the gateway's own certificate, as they were read.
 #[derive(Clone, Debug)]
 pub struct Trust {
+    /// When the first of the lists runs out, in time since 1970.
+    lists_end: Option<Duration>,
     verifier: Arc<dyn ClientCertVerifier>,
     config: Arc<ServerConfig>,
 }
@@ -79,6 +82,7 @@ impl Trust {
         if lists.is_empty() {
             return Err(TrustError::Empty { path: crl.clone() });
         }
+        let lists_end = lists.iter().filter_map(|list| next_update(list)).min();
         let provider = Arc::new(ring::default_provider());
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
@@ -98,12 +102,18 @@ impl Trust {
         // A resumed session would show no certificate: nobody would look whether it was revoked.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Self { verifier, config: Arc::new(config) })
+        Ok(Self { lists_end, verifier, config: Arc::new(config) })
     }
 
     /// For handshakes.
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// When the first of the revocation lists runs out, or has run out, in time since 1970: from then on
+    /// nobody proves anything whose chain needs it.
+    pub fn lists_end(&self) -> Option<Duration> {
+        self.lists_end
     }
 
     /// Whether a chain counts at that time.

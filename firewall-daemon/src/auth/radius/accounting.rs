@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::memory::Moments;
 use super::packet::{ACCOUNTING_REQUEST, Packet};
 use super::replay::{Limits, Seen, Sight};
 use super::request::{Request, Status};
@@ -76,6 +77,8 @@ struct State {
     sessions: Sessions,
     /// When it began anew, by its clock.
     restarted: u64,
+    /// Until when it was heard, by its clock: by the daemon before, and by this one.
+    heard: (u64, u64),
 }
 
 impl Accounting {
@@ -88,7 +91,7 @@ impl Accounting {
     pub(super) fn with_room(clients: impl IntoIterator<Item = Client>, most: usize) -> Self {
         let states = clients.into_iter().map(|client| {
             let (seen, sessions) = (Seen::default(), Sessions::default());
-            (client.address, State { client, seen, sessions, restarted: 0 })
+            (client.address, State { client, seen, sessions, restarted: 0, heard: (0, 0) })
         });
         Self { clients: states.collect(), counts: Counts::default(), most }
     }
@@ -96,6 +99,25 @@ impl Accounting {
     /// What has been counted; stays up to date.
     pub fn counts(&self) -> Counts {
         self.counts.clone()
+    }
+
+    /// Goes on after a daemon that has heard clients until then: see [`Memory`](super::memory::Memory).
+    pub(super) fn recall(&mut self, heard: &Moments) {
+        for state in self.clients.values_mut() {
+            let until = heard.get(&*state.client.name).copied().unwrap_or(0);
+            state.heard = (until, until);
+        }
+    }
+
+    /// The names of the clients.
+    pub(super) fn clients(&self) -> impl Iterator<Item = &str> {
+        self.clients.values().map(|state| &*state.client.name)
+    }
+
+    /// Until when each client that dates its packets was heard.
+    pub(super) fn heard(&self) -> Moments {
+        let heard = self.clients.values().filter(|state| state.heard.1 > 0);
+        heard.map(|state| (state.client.name.to_string(), state.heard.1)).collect()
     }
 
     /// Receives a datagram.
@@ -190,9 +212,14 @@ impl State {
             return Err(Refusal::Superseded);
         }
         let is_dated = request.timestamp.is_some();
+        // Whoever was there may have left before we could hear it.
+        if is_dated && status != Status::Stop && moment <= self.heard.0 {
+            return Err(Refusal::Superseded);
+        }
         if status == Status::Restart {
             self.restarted = moment;
             self.sessions.end(is_dated);
+            self.note(moment, is_dated);
             return Ok(Statement::ClientRestarted { client: Arc::clone(&self.client.name), age });
         }
         if status == Status::Interim && !is_dated && request.session_time.is_none() {
@@ -218,6 +245,7 @@ impl State {
             memory: if is_dated { MEMORY.max(interim * 4) } else { DAY },
         };
         let station = self.sessions.note(id, event, now, most)?;
+        self.note(moment, is_dated);
         let session = Session {
             client: Arc::clone(&self.client.name),
             id: id.to_owned(),
@@ -236,5 +264,11 @@ impl State {
             Status::Interim => Statement::Interim { session, user },
             Status::Stop | Status::Restart => Statement::Stopped { session, cause: request.cause },
         })
+    }
+
+    fn note(&mut self, moment: u64, is_dated: bool) {
+        if is_dated {
+            self.heard.1 = self.heard.1.max(moment);
+        }
     }
 }

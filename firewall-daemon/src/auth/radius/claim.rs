@@ -20,6 +20,7 @@ impl Statement {
                     address: None,
                     session: session.name(),
                     length: Some(length.saturating_sub(session.age)),
+                    chain: None,
                 })
             }
             Self::Stopped { session, cause: _ } => {
@@ -79,6 +80,7 @@ mod tests {
                 address: None,
                 session: "switch-1/5f3a".to_owned(),
                 length: Some(Duration::from_secs(seconds)),
+                chain: None,
             };
             assert_eq!(claim, Claim::Proven(expected));
         }

@@ -10,6 +10,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::accounting::{Accounting, Answer, Client, Now};
+use super::memory::{Memory, Moments};
 use super::packet::LONGEST;
 use super::{Counts, Refusal, Secret, SecretError, Statement};
 use crate::config;
@@ -56,6 +57,7 @@ impl ListenError {
 pub struct Listener {
     socket: UdpSocket,
     accounting: Accounting,
+    memory: Option<Memory>,
 }
 
 impl Listener {
@@ -69,7 +71,16 @@ impl Listener {
         let address = settings.listen;
         let socket = UdpSocket::bind(address).await;
         let socket = socket.map_err(|source| ListenError::Bind { address, source })?;
-        Ok(Self { socket, accounting: Accounting::new(clients?) })
+        Ok(Self { socket, accounting: Accounting::new(clients?), memory: None })
+    }
+
+    /// Believes nothing that a daemon before may have heard, and keeps what the next must not believe.
+    #[must_use]
+    pub fn remembering(mut self, memory: &Memory) -> Self {
+        let heard = memory.read(self.accounting.clients(), now().wall);
+        self.accounting.recall(&heard);
+        self.memory = Some(memory.clone());
+        self
     }
 
     /// Where it listens.
@@ -85,9 +96,10 @@ impl Listener {
         self.accounting.counts()
     }
 
-    /// Answers until nobody takes statements any more. A statement is handed over before its response
-    /// is sent: what a client believes that we know, we know.
+    /// Answers until nobody takes statements any more. A statement is kept before it is handed over,
+    /// and handed over before its response is sent: what a client believes that we know, we know.
     pub async fn run(mut self, statements: mpsc::Sender<Statement>) {
+        let mut kept = self.accounting.heard();
         let mut told = HashMap::new();
         // One byte more: a datagram that is longer does not pass for one that is not.
         let mut datagram = vec![0; LONGEST + 1];
@@ -109,6 +121,7 @@ impl Listener {
             let Answer { response, statement, refusal } =
                 self.accounting.receive(&datagram[..length], from, now());
             if let Some(statement) = statement {
+                self.keep(&mut kept).await;
                 room.send(statement);
             }
             if let Some(response) = response
@@ -119,6 +132,17 @@ impl Listener {
             if let Some(refusal) = refusal {
                 self.tell(refusal, from, &mut told);
             }
+        }
+    }
+
+    /// Says on disk until when clients were heard: at most once a second of each.
+    async fn keep(&self, kept: &mut Moments) {
+        let Some(memory) = self.memory.clone() else { return };
+        let heard = self.accounting.heard();
+        if heard != *kept {
+            kept.clone_from(&heard);
+            // The disk may be slow; whoever waits here waits for RADIUS alone.
+            let _ = tokio::task::spawn_blocking(move || memory.write(heard)).await;
         }
     }
 

@@ -4,6 +4,8 @@ use super::*;
 
 use std::net::SocketAddr;
 
+mod restart;
+
 const MAC: Mac = Mac([0x02, 0, 0, 0x20, 0, 0x11]);
 /// The gateway's clock at the start of every test.
 const WALL: u32 = 1_800_000_000;

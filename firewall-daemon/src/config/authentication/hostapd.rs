@@ -1,6 +1,7 @@
 //! `[[authentication.hostapd]]`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use firewall_common::Port;
 use serde::Deserialize;
@@ -11,6 +12,9 @@ use crate::config::Gateway;
 use crate::config::problem::Problem;
 use crate::config::raw::Failed;
 
+/// How long after a proof the next one is asked for unless told otherwise.
+const REAUTHENTICATE: Duration = Duration::from_secs(30);
+
 /// `[[authentication.hostapd]]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hostapd {
@@ -18,6 +22,8 @@ pub struct Hostapd {
     pub port: Port,
     /// Its control socket.
     pub socket: PathBuf,
+    /// How long after each proof a node is asked for the next one.
+    pub reauthenticate: Duration,
 }
 
 #[derive(Deserialize)]
@@ -25,11 +31,14 @@ pub struct Hostapd {
 pub(super) struct Raw {
     port: Spanned<String>,
     socket: Spanned<PathBuf>,
+    reauthenticate: Option<Spanned<String>>,
 }
 
 pub(super) fn arrange(listed: Vec<Raw>, gateway: &Gateway) -> Failed<Vec<Hostapd>> {
     let mut hostapd: Vec<Hostapd> = Vec::new();
-    for Raw { port, socket } in listed {
+    // An exchange may take 10 s, and costs both ends a signature.
+    let bounds = Duration::from_secs(10)..=Duration::from_secs(3600);
+    for Raw { port, socket, reauthenticate } in listed {
         let (place, name) = (port.span(), port.into_inner());
         let Some(port) = gateway.port(&name) else {
             return Err((Problem::HostapdPort { name }, place));
@@ -37,7 +46,16 @@ pub(super) fn arrange(listed: Vec<Raw>, gateway: &Gateway) -> Failed<Vec<Hostapd
         if hostapd.iter().any(|other| other.port == port) {
             return Err((Problem::HostapdTwice { name }, place));
         }
-        hostapd.push(Hostapd { port, socket: values::path(socket)? });
+        hostapd.push(Hostapd {
+            port,
+            socket: values::path(socket)?,
+            reauthenticate: values::duration(
+                "reauthenticate",
+                reauthenticate,
+                REAUTHENTICATE,
+                bounds.clone(),
+            )?,
+        });
     }
     Ok(hostapd)
 }
