@@ -8,7 +8,8 @@ use firewall_common::identity::{self, Direction, Role};
 use firewall_common::tables::Full;
 use firewall_common::{DropReason, Note};
 
-use crate::maps::{self, Kernel};
+use crate::flows;
+use crate::maps::Kernel;
 
 #[inline(always)]
 pub(crate) fn answered(answer: u64, note: &Note) -> Result<(), DropReason> {
@@ -65,18 +66,18 @@ pub(crate) fn answer(
     }
 }
 
-/// [`maps::find`].
+/// [`flows::find`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn cordon_find(note: *mut Note) -> u64 {
-    answer(note, |note| Ok(maps::find(note)))
+    answer(note, |note| Ok(flows::find(note)))
 }
 
 /// Enters the note's flow, half-open; anything but [`YES`] says that there is no room.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn cordon_open(note: *mut Note) -> u64 {
-    answer(note, |note| match maps::open(note) {
+    answer(note, |note| match flows::open(note) {
         Ok(()) => Ok(YES),
         Err(Full) => Err(DropReason::FlowTableFull),
     })

@@ -23,6 +23,8 @@ mod egress;
 #[cfg(target_arch = "bpf")]
 mod extended;
 #[cfg(target_arch = "bpf")]
+mod flows;
+#[cfg(target_arch = "bpf")]
 mod frame;
 #[cfg(target_arch = "bpf")]
 mod maps;

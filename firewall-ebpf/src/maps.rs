@@ -12,7 +12,7 @@ use firewall_common::abi::{
     SubnetworkState,
 };
 use firewall_common::decide::{Course, Origin, Question};
-use firewall_common::flow::table::{self, Bucket, FlowTable, Found, Look, Seed, Slot};
+use firewall_common::flow::table::{Look, Seed};
 use firewall_common::flow::{Flow, FlowKey, Phase, Sender};
 use firewall_common::fragment::{Datagram, FragmentKey};
 use firewall_common::identity::{Direction, Role};
@@ -21,7 +21,7 @@ use firewall_common::quota::Limits;
 use firewall_common::tables::{Full, Route, Tables, Way};
 use firewall_common::{Addr, DropReason, NodeSlot, Note, Port, SubnetworkSlot, Ticks, Vlan};
 
-use crate::{constants, consult, extended, route};
+use crate::{constants, consult, extended, flows, route};
 
 #[map]
 static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -33,10 +33,6 @@ static NODES: Array<NodeState> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 static SUBNETWORKS: Array<SubnetworkState> = Array::with_max_entries(256, BPF_F_MMAPABLE);
 #[map]
 static NAMES: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-#[map]
-static FLOWS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-#[map]
-static FLOW_BUCKETS: Array<Bucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static ASKED: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
 #[map]
@@ -71,6 +67,12 @@ static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
 pub(crate) fn now() -> Ticks {
     // SAFETY: takes no argument and has no precondition.
     Ticks(unsafe { bpf_jiffies64() })
+}
+
+/// What the hashes of flows are made with.
+#[inline(always)]
+pub(crate) fn seed() -> Option<&'static Seed> {
+    CONTROL.get(0).map(|control| &control.seed)
 }
 
 /// The interface that stands for a port and a tag.
@@ -149,50 +151,6 @@ pub(crate) fn ports() -> &'static DevMap {
 #[inline(always)]
 pub(crate) fn ports_jumbo() -> &'static DevMap {
     &PORTS_JUMBO
-}
-
-/// The flows.
-struct Flows;
-
-impl FlowTable for Flows {
-    #[inline(always)]
-    fn count(&self) -> u32 {
-        constants::buckets()
-    }
-
-    #[inline(always)]
-    fn bucket(&self, index: u32) -> Option<&Bucket> {
-        FLOW_BUCKETS.get(index)
-    }
-
-    #[inline(always)]
-    fn slot(&self, index: u32) -> Option<&Slot> {
-        FLOWS.get(index)
-    }
-
-    #[inline(always)]
-    fn seed(&self) -> Option<&Seed> {
-        CONTROL.get(0).map(|control| &control.seed)
-    }
-}
-
-/// Where the flow of the note's key is; a slot that does not exist if it is nowhere.
-#[inline(always)]
-pub(crate) fn find(note: &Note) -> u64 {
-    match table::find(&Flows, &note.key) {
-        Some(Found { slot, established: true }) => slot as u64 | ESTABLISHED,
-        Some(Found { slot, established: false }) => slot as u64,
-        None => u32::MAX as u64,
-    }
-}
-
-/// Beside the slot that [`find`] tells.
-const ESTABLISHED: u64 = 1 << 32;
-
-/// Enters the note's flow, half-open.
-#[inline(always)]
-pub(crate) fn open(note: &Note) -> Result<(), Full> {
-    table::open(&Flows, &note.key, &note.flow)
 }
 
 /// The kernel's tables, as one port's program sees them.
@@ -315,15 +273,12 @@ impl Tables for Kernel {
 
     #[inline(always)]
     fn look(&self, key: &FlowKey) -> Look<'_> {
-        table::look(&Flows, key)
+        flows::look(key)
     }
 
     #[inline(always)]
     fn find(&self, note: &mut Note) -> Option<(&Flow, bool)> {
-        let found = consult::cordon_find(note);
-        note.slot.store(found & 0xffff_ffff);
-        let flow = FLOWS.get((found & 0xffff_ffff) as u32)?.flow();
-        Some((flow, found & ESTABLISHED != 0))
+        flows::found(consult::cordon_find(note), note)
     }
 
     #[inline(always)]
@@ -333,12 +288,12 @@ impl Tables for Kernel {
 
     #[inline(always)]
     fn establish(&self, note: &mut Note) -> Result<(), Full> {
-        table::establish(&Flows, &note.key, (note.slot.load() & 0xffff_ffff) as u32)
+        flows::establish(note)
     }
 
     #[inline(always)]
     fn remove(&self, note: &mut Note) {
-        table::remove(&Flows, &note.key, (note.slot.load() & 0xffff_ffff) as u32);
+        flows::remove(note);
     }
 
     #[inline(always)]
