@@ -11,6 +11,7 @@
     reason = "test support panics rather than returns errors"
 )]
 
+pub mod dot1x;
 pub mod fuzz;
 pub mod gateway;
 pub mod generate;

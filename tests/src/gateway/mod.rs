@@ -6,7 +6,7 @@
 
 mod fault;
 mod kernel;
-mod leases;
+pub(crate) mod leases;
 mod ledger;
 pub mod policy;
 mod program;
