@@ -16,6 +16,7 @@ pub mod fuzz;
 pub mod gateway;
 pub mod generate;
 pub mod lab;
+pub mod management;
 pub mod oracle;
 pub mod packet;
 pub mod runner;

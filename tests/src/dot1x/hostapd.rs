@@ -131,6 +131,23 @@ impl Hostapd {
         assert!(status.success(), "{status}\n{}", self.log());
     }
 
+    /// Lets it forget every station; nobody is let in any more.
+    pub fn forget(&self) {
+        for words in ["disable", "enable"] {
+            self.ask(&[words]);
+        }
+    }
+
+    /// Lets it ask a station that it does not know who is there.
+    pub fn invite(&self, station: Mac) {
+        self.ask(&["new_sta", &station.to_string()]);
+    }
+
+    /// Its control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.control.join(&self.port)
+    }
+
     /// Kills it, which it has no time to say.
     pub fn kill(mut self) {
         self.process.kill();

@@ -209,6 +209,11 @@ impl Gateway {
         Ended::of(command)
     }
 
+    /// The process of the daemon that runs.
+    pub fn daemon_id(&self) -> u32 {
+        self.daemon.as_ref().expect("no daemon runs").id()
+    }
+
     /// Whether the daemon still runs.
     pub fn is_running(&mut self) -> bool {
         self.daemon.as_mut().is_some_and(Process::is_running)
