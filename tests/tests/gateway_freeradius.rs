@@ -1,10 +1,20 @@
 //! An access switch with the real hostapd and the real FreeRADIUS: who authenticates there speaks
 //! here.
 
+use std::time::Duration;
+
 use firewall_tests::{
     dot1x::Switch,
-    gateway::{measured, policy::NEAR},
+    gateway::{eventually, measured, policy::NEAR},
 };
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// Every Proxy-State that went out or came in, in this order.
+fn proxy_states(log: &str) -> Vec<String> {
+    let states = log.lines().filter_map(|line| line.split_once("Proxy-State = "));
+    states.map(|(_, state)| state.to_owned()).collect()
+}
 
 #[test]
 fn whom_freeradius_lets_in_speaks_from_the_switchs_start_to_its_stop() {
@@ -32,12 +42,16 @@ fn the_certificate_of_another_node_proves_nothing_to_freeradius() {
 
 #[test]
 fn accounting_by_way_of_freeradius_is_signed_and_answered() {
-    let mut switch = Switch::new(true);
+    let switch = Switch::new(true);
     let _supplicant = switch.supplicant("ct-1");
     switch.gateway.waits_until_it_crosses(true);
-    switch.freeradius.says("Received Accounting-Response");
-    let log = switch.freeradius.log();
-    assert!(log.contains("Message-Authenticator"), "{log}");
+    // That hostapd is there, and that the node is: each goes there and comes back.
+    let states = || proxy_states(&switch.freeradius.log());
+    assert!(eventually(LONG, || states().len() == 4), "{}", switch.freeradius.log());
+    let [on, on_again, start, start_again] = &states()[..] else { panic!("{:?}", states()) };
+    assert_eq!((on, start), (on_again, start_again));
+    assert_ne!(on, start);
+    assert!(switch.freeradius.log().contains("Message-Authenticator := 0x00"));
     let mib = switch.hostapd.ask(&["mib"]);
     assert!(!mib.contains("radiusAccClientResponses=0"), "{mib}");
     assert!(mib.contains("radiusAccClientBadAuthenticators=0"), "{mib}");

@@ -47,11 +47,6 @@ impl FreeRadius {
     pub fn log(&self) -> String {
         self.process.log()
     }
-
-    /// Waits until it says that.
-    pub fn says(&mut self, words: &str) {
-        self.process.wait_for_log(words, PATIENCE);
-    }
 }
 
 /// The program, past links: its modules lie beside it.
