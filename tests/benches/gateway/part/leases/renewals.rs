@@ -26,8 +26,8 @@ pub(super) fn measure(effort: Effort, report: &mut Report) {
     for node in 0..LEASES {
         switch.says(Status::Start, &session(node), &identity(node), mac(node));
     }
-    // A whole number of the times that renewals are written to disk (30 s), or a hint.
-    let time = effort.pick_long(MINUTE / 12, MINUTE / 2, MINUTE);
+    // Every 30 s renewals are written to disk: only the long run has its share of that.
+    let time = effort.pick_long(MINUTE / 12, MINUTE / 4, MINUTE);
     let idle = share(&gateway, || sleep(time / 6));
     let renewals = LEASES * u32::try_from(time.as_secs() / 5).unwrap() / 12;
     let busy = share(&gateway, || {
