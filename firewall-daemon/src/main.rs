@@ -187,7 +187,7 @@ async fn serve(config: Config) -> Result<(), Ending> {
     let (claims, claimed) = tokio::sync::mpsc::channel(leases::CLAIMS);
     tokio::spawn(Arc::clone(&daemon).keep_leases(claimed));
     daemon.follow_hostapd(&claims);
-    daemon.open_sources(&claims);
+    daemon.open_sources();
     let kept = Arc::clone(&daemon);
     tokio::spawn(Arc::clone(&daemon).follow_routes(surroundings));
     let scraped = Arc::clone(&daemon);

@@ -11,10 +11,12 @@
     reason = "test support panics rather than returns errors"
 )]
 
+pub mod dot1x;
 pub mod fuzz;
 pub mod gateway;
 pub mod generate;
 pub mod lab;
+pub mod management;
 pub mod oracle;
 pub mod packet;
 pub mod runner;

@@ -20,6 +20,9 @@ pub(crate) struct Options {
     /// Fewer and shorter rounds: minutes become seconds, and the figures a hint
     #[arg(long)]
     quick: bool,
+    /// What is measured over some time, over a longer one
+    #[arg(long, conflicts_with = "quick")]
+    long: bool,
     /// Writes every raw sample, and what it was measured on, to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -30,7 +33,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR")]
     charts: Option<PathBuf>,
     /// Takes the samples of this file and measures nothing
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "json", "parts"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "long", "json", "parts"])]
     from: Option<PathBuf>,
     /// What to measure; everything if none is named
     #[arg(value_name = "PART")]
@@ -47,6 +50,8 @@ enum Part {
     Scale,
     /// From the start of `cordon stop-all` to the last frame, under full load
     Stop,
+    /// From a proof to the first frame, from its end to the last, and what renewals cost
+    Leases,
     /// From `cordon reload` to the new policy in force
     Activate,
     /// Established flows lost in a flood of new ones
@@ -64,6 +69,7 @@ impl Part {
             Self::Program => "program",
             Self::Scale => "scale",
             Self::Stop => "stop",
+            Self::Leases => "leases",
             Self::Activate => "activate",
             Self::Flood => "flood",
             Self::Memory => "memory",
@@ -74,7 +80,7 @@ impl Part {
 
 /// Measures, draws and compares, as far as that is wanted.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let Options { quick: _, json, compare, charts, from, parts: _ } = options;
+    let Options { quick: _, long: _, json, compare, charts, from, parts: _ } = options;
     if from.is_some() && compare.is_none() && charts.is_none() {
         bail!("--from measures nothing: say --charts or --compare, too");
     }
@@ -110,6 +116,7 @@ fn measure(options: &Options, file: &Path) -> Result<()> {
         "--release",
         "--package=firewall-daemon",
         "--package=firewall-cli",
+        "--package=firewall-node",
     ]))?;
     let mut bench = process::cargo();
     bench
@@ -119,6 +126,9 @@ fn measure(options: &Options, file: &Path) -> Result<()> {
         .env("PATH", setup::path()?);
     if options.quick {
         bench.arg("--quick");
+    }
+    if options.long {
+        bench.arg("--long");
     }
     bench.arg("--json").arg(file);
     bench.args(options.parts.iter().map(|part| part.name()));

@@ -2,6 +2,7 @@
 //! namespaces, with real DICOM and HL7. Every sentence of the story is measured and checked.
 
 mod dicom;
+mod dot1x;
 mod gateway;
 mod hl7;
 mod interrupt;

@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -33,6 +34,19 @@ const DEMO_PROGRAMS: [(&str, &str); 4] = [
     ("ss", "iproute2"),
 ];
 
+/// Programs whose packages are unpacked: installed, they would start a server at every boot.
+const SERVERS: [Server; 2] = [
+    Server { program: "freeradius", package: "freeradius", place: "usr/sbin/freeradius" },
+    Server { program: "promtool", package: "prometheus", place: "usr/bin/promtool" },
+];
+
+struct Server {
+    program: &'static str,
+    package: &'static str,
+    /// Where the program lies in the package.
+    place: &'static str,
+}
+
 /// Tools that are built from source and kept under `target/tools`.
 const TOOLS: [Tool; 2] = [
     // 0.11 wants LLVM 23, which no packaged rustc has yet.
@@ -57,8 +71,8 @@ pub(crate) fn run() -> Result<()> {
         eprintln!("setup: everything is there");
         return Ok(());
     }
-    let Missing { compiler, packages, promtool, tools } = &missing;
-    if *compiler || !packages.is_empty() || *promtool {
+    let Missing { compiler, packages, servers, tools } = &missing;
+    if *compiler || !packages.is_empty() || !servers.is_empty() {
         if !is_debian() {
             bail!("{}", missing.recipe("setup can install packages on Debian only"));
         }
@@ -67,8 +81,8 @@ pub(crate) fn run() -> Result<()> {
         }
         update_package_lists()?;
         install_packages(*compiler, packages)?;
-        if *promtool {
-            install_promtool()?;
+        for server in servers {
+            server.unpack()?;
         }
     }
     for tool in tools {
@@ -86,7 +100,7 @@ pub(crate) fn run() -> Result<()> {
 struct Missing {
     compiler: bool,
     packages: Vec<&'static str>,
-    promtool: bool,
+    servers: Vec<&'static Server>,
     tools: Vec<&'static Tool>,
 }
 
@@ -100,19 +114,19 @@ impl Missing {
                 .filter(|(program, _)| process::find(program).is_none())
                 .map(|&(_, package)| package)
                 .collect(),
-            promtool: process::find("promtool").is_none() && !workspace::tool("promtool").is_file(),
+            servers: SERVERS.iter().filter(|server| !server.is_there()).collect(),
             tools: TOOLS.iter().filter(|tool| !tool.is_installed()).collect(),
         }
     }
 
     fn is_nothing(&self) -> bool {
-        let Self { compiler, packages, promtool, tools } = self;
-        !compiler && packages.is_empty() && !promtool && tools.is_empty()
+        let Self { compiler, packages, servers, tools } = self;
+        !compiler && packages.is_empty() && servers.is_empty() && tools.is_empty()
     }
 
     /// The commands that install by hand what is missing, after a sentence that says why.
     fn recipe(&self, why: &str) -> String {
-        let Self { compiler, packages, promtool, tools } = self;
+        let Self { compiler, packages, servers, tools } = self;
         let mut lines = vec![format!("{why}; what is missing comes with")];
         if *compiler {
             lines.push(format!(
@@ -126,9 +140,7 @@ impl Missing {
             ));
         }
         let mut packages = packages.clone();
-        if *promtool {
-            packages.push("prometheus");
-        }
+        packages.extend(servers.iter().map(|server| server.package));
         if !packages.is_empty() {
             lines.push(format!("  apt-get install --no-install-recommends {}", packages.join(" ")));
         }
@@ -163,6 +175,23 @@ impl Tool {
             process::cargo().args(self.arguments(&root.to_string_lossy())).args(["--force"]),
         )
         .with_context(|| format!("cannot build {}", self.name))
+    }
+}
+
+impl Server {
+    fn is_there(&self) -> bool {
+        process::find(self.program).is_some() || workspace::tool(self.program).is_file()
+    }
+
+    fn unpack(&self) -> Result<()> {
+        let Self { program, package, place } = self;
+        eprintln!("setup: unpacking {program} into target/tools");
+        unpack(package, &workspace::tools().join(program))?;
+        fs::create_dir_all(workspace::tools().join("bin"))?;
+        let _of_an_older_package = fs::remove_file(workspace::tool(program));
+        symlink(Path::new("..").join(program).join(place), workspace::tool(program))
+            .with_context(|| format!("cannot link {program}"))?;
+        if self.is_there() { Ok(()) } else { bail!("the package {package} holds no {place}") }
     }
 }
 
@@ -217,18 +246,6 @@ fn compiler_packages(debian_12: bool) -> [&'static str; 3] {
 fn is_known(package: &str) -> bool {
     process::output(Command::new("apt-cache").args(["show", package]))
         .is_ok_and(|said| !said.is_empty())
-}
-
-/// Takes the one program out of the package: installing it would start a server at every boot.
-fn install_promtool() -> Result<()> {
-    eprintln!("setup: unpacking promtool into target/tools");
-    let directory = workspace::tools().join("promtool");
-    unpack("prometheus", &directory)?;
-    fs::create_dir_all(workspace::tools().join("bin"))?;
-    fs::rename(directory.join("usr/bin/promtool"), workspace::tool("promtool"))
-        .context("the prometheus package holds no promtool")?;
-    fs::remove_dir_all(&directory)?;
-    Ok(())
 }
 
 /// The directory of xdp-filter's objects, which only the benchmarks need. They come in a package of

@@ -43,18 +43,18 @@ pub(super) struct Ears {
 
 impl Daemon {
     /// Begins to listen to RADIUS accounting and to nodes, as far as the configuration says so.
-    pub fn open_sources(self: &Arc<Self>, claims: &mpsc::Sender<Claim>) {
+    pub fn open_sources(self: &Arc<Self>) {
         let config::Authentication { radius, mtls, hostapd: _, length: _, grace: _ } =
             &self.config.authentication;
         if let Some(settings) = radius.clone() {
-            tokio::spawn(Arc::clone(self).hear_switches(settings, claims.clone()));
+            tokio::spawn(Arc::clone(self).hear_switches(settings));
         }
         if let Some(settings) = mtls.clone() {
             tokio::spawn(Arc::clone(self).hear_nodes(settings));
         }
     }
 
-    async fn hear_switches(self: Arc<Self>, settings: config::Radius, claims: mpsc::Sender<Claim>) {
+    async fn hear_switches(self: Arc<Self>, settings: config::Radius) {
         let memory = Memory::new(&self.config.state.directory);
         let open = || async {
             let listener = Listener::bind(&settings).await;
@@ -67,9 +67,7 @@ impl Daemon {
         let (statements, mut said) = mpsc::channel(1);
         tokio::spawn(listener.run(statements));
         while let Some(statement) = said.recv().await {
-            if claims.send(statement.claim()).await.is_err() {
-                return;
-            }
+            self.observe(statement.claim());
         }
     }
 

@@ -28,9 +28,15 @@ use report::Report;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
     quick: bool,
+    long: bool,
 }
 
 impl Effort {
+    /// One of the three, by how thorough the run is.
+    pub(crate) fn pick_long<T>(self, quick: T, full: T, long: T) -> T {
+        if self.long { long } else { self.pick(quick, full) }
+    }
+
     /// One of the two, by how thorough the run is.
     pub(crate) fn pick<T>(self, quick: T, full: T) -> T {
         if self.quick { quick } else { full }
@@ -39,17 +45,19 @@ impl Effort {
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let (mut quick, mut file, mut names) = (false, None, Vec::new());
+    let (mut quick, mut long) = (false, false);
+    let (mut file, mut names) = (None, Vec::new());
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             // What cargo says to every benchmark.
             "--bench" => {}
             "--quick" => quick = true,
+            "--long" => long = true,
             "--json" => file = Some(PathBuf::from(arguments.next().expect("--json FILE"))),
             name => names.push(name.to_owned()),
         }
     }
-    let effort = Effort { quick };
+    let effort = Effort { quick, long };
     let mut report = Report::default();
     for (name, measure) in part::PARTS {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {

@@ -16,13 +16,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a frame may take from one side to the other.
 const CROSSING: Duration = Duration::from_millis(2);
 
+/// The policy of [`images`], whose node `ct-1` must authenticate in that way, as `ct-1.example`.
+pub(crate) fn authenticated(way: &str) -> String {
+    let node = "roles = [\"modality\"]\n";
+    let wanted = format!("{node}authentication = \"{way}\"\nidentity = \"ct-1.example\"\n");
+    images().replacen(node, &wanted, 1)
+}
+
 impl Gateway {
     /// A gateway with nothing started, whose node `ct-1` must authenticate in that way, as
     /// `ct-1.example`.
     pub fn prepare_authenticated(way: &str) -> Self {
-        let node = "roles = [\"modality\"]\n";
-        let wanted = format!("{node}authentication = \"{way}\"\nidentity = \"ct-1.example\"\n");
-        Self::prepare(&images().replacen(node, &wanted, 1))
+        Self::prepare(&authenticated(way))
     }
 
     /// A log that `ct-1` sends and a rule permits.
@@ -58,5 +63,20 @@ impl Gateway {
         let nodes = self.wait(self.api().nodes(&Default::default())).expect("the nodes").nodes;
         let node = nodes.into_iter().find(|node| node.name == "ct-1");
         node.expect("the node ct-1").lease_seconds
+    }
+
+    /// How often a lease has ended for that reason.
+    pub fn ended_as(&self, reason: &str) -> usize {
+        self.with_reason("lease", reason)
+    }
+
+    /// How often a proof was refused for that reason.
+    pub fn refused_as(&self, reason: &str) -> usize {
+        self.with_reason("lease_refused", reason)
+    }
+
+    fn with_reason(&self, kind: &str, reason: &str) -> usize {
+        let events = self.events().into_iter().filter(|event| event.kind.name() == kind);
+        events.filter(|event| event.reason.as_deref() == Some(reason)).count()
     }
 }

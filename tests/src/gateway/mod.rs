@@ -7,7 +7,7 @@
 mod fault;
 pub mod hostapd;
 mod kernel;
-mod leases;
+pub(crate) mod leases;
 mod ledger;
 pub mod policy;
 mod program;
@@ -209,6 +209,11 @@ impl Gateway {
         let mut command = self.daemon_command("cordond");
         command.args(["--detach-all", "--yes"]);
         Ended::of(command)
+    }
+
+    /// The process of the daemon that runs.
+    pub fn daemon_id(&self) -> u32 {
+        self.daemon.as_ref().expect("no daemon runs").id()
     }
 
     /// Whether the daemon still runs.

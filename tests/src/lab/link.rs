@@ -61,6 +61,12 @@ impl Link {
         link
     }
 
+    /// Lets a bridge forward what goes to the group of 802.1X (01:80:c2:00:00:03), as switches that do
+    /// none themselves may.
+    pub fn forward_eapol(&self) {
+        self.ip(&["link", "set", &self.name, "type", "bridge", "group_fwd_mask", "8"]);
+    }
+
     /// A VLAN device of the kernel's on top of this interface, up and named `LINK.VLAN`.
     pub fn vlan(&self, vlan: u16) -> Self {
         let (namespace, name) = (self.namespace.clone(), format!("{}.{vlan}", self.name));

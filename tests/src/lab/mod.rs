@@ -83,6 +83,12 @@ impl Lab {
         &self.far.port
     }
 
+    /// The bridge between the near side's hosts, of which there are several.
+    pub fn near_switch(&self) -> &Link {
+        let Some((_, bridge)) = &self.near.switch else { panic!("the near side has no switch") };
+        bridge
+    }
+
     /// The first host of the near side.
     pub fn near(&self) -> &Host {
         self.near_host(0)

@@ -10,16 +10,20 @@ use serde_json::Value;
 use super::lab::Lab;
 use super::namespace::Namespace;
 use super::process::{Said, Service, finish};
-use super::{interrupt, ledger::Ledger};
+use super::{dot1x, interrupt, ledger::Ledger};
 use crate::workspace;
 
 /// The demonstration's policy, file by file.
 const POLICY: [(&str, &str); 4] = [
-    ("00-radiology.toml", include_str!("policy/00-radiology.toml")),
+    (RADIOLOGY.0, RADIOLOGY.1),
     ("10-rules.toml", include_str!("policy/10-rules.toml")),
     (STUDIES.0, STUDIES.1),
     ("30-expectations.toml", include_str!("policy/30-expectations.toml")),
 ];
+
+/// The file with the nodes.
+pub(super) const RADIOLOGY: (&str, &str) =
+    ("00-radiology.toml", include_str!("policy/00-radiology.toml"));
 
 /// The file with the rule that is taken away.
 pub(super) const STUDIES: (&str, &str) =
@@ -145,6 +149,10 @@ pairs = [["inside", "outside"]]
 interface = "inside"
 [port.outside]
 interface = "outside"
-"#
+[[authentication.hostapd]]
+port = "inside"
+socket = "{hostapd}"
+"#,
+        hostapd = dot1x::socket(directory).display()
     )
 }

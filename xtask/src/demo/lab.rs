@@ -28,7 +28,7 @@ const FEATURES: &str = "gro on tx off tso off gso off txvlan off rxvlan off \
 pub(super) struct Host {
     pub(super) namespace: Namespace,
     pub(super) address: &'static str,
-    mac: &'static str,
+    pub(super) mac: &'static str,
 }
 
 impl Host {
@@ -44,6 +44,8 @@ pub(super) struct Lab {
     name: String,
     directory: PathBuf,
     pub(super) gateway: Namespace,
+    /// Radiology's switch; its socket to the gateway is called `uplink`, the others as the machines.
+    pub(super) inside: Namespace,
     pub(super) ct: Host,
     pub(super) workstation: Host,
     pub(super) laptop: Host,
@@ -89,6 +91,7 @@ impl Lab {
         let ct = switch.host("ct", "10.20.0.11", "02:00:00:20:00:11")?;
         let workstation = switch.host("workstation", "10.20.0.12", "02:00:00:20:00:12")?;
         let laptop = switch.host("laptop", "10.20.0.66", "02:00:00:20:00:66")?;
+        let inside = switch.namespace;
         let switch = Switch::new(&name, "outside", &gateway)?;
         let pacs = switch.host("pacs", "10.20.0.20", "02:00:00:20:00:20")?;
         let ris = switch.host("ris", "10.20.0.30", "02:00:00:20:00:30")?;
@@ -98,6 +101,7 @@ impl Lab {
             name,
             directory,
             gateway,
+            inside,
             ct,
             workstation,
             laptop,
@@ -135,7 +139,9 @@ struct Switch<'a> {
 impl<'a> Switch<'a> {
     fn new(lab: &'a str, port: &str, gateway: &Namespace) -> Result<Self> {
         let namespace = Namespace::new(format!("{lab}-{port}-switch"))?;
-        namespace.ip("link add bridge type bridge mcast_snooping 0 stp_state 0")?;
+        // 8: frames to the group of 802.1X, which are for the gateway.
+        namespace
+            .ip("link add bridge type bridge mcast_snooping 0 stp_state 0 group_fwd_mask 8")?;
         namespace.ip("link set bridge up")?;
         let switch = Self { lab, namespace };
         switch.plug("uplink", gateway, port, "")?;

@@ -4,6 +4,7 @@ mod attacks;
 mod crash;
 mod daily;
 mod probe;
+mod proof;
 mod reload;
 mod stop;
 
@@ -15,7 +16,7 @@ use anyhow::Result;
 use super::gateway::Gateway;
 use super::lab::Lab;
 use super::report::Report;
-use super::{dicom, hl7};
+use super::{dicom, dot1x, hl7};
 use crate::demo::process::Service;
 
 /// Everybody on stage.
@@ -40,6 +41,7 @@ impl Story {
         Service::start(listener, &lab.directory().join("hl7.log"))?;
         dicom::wait_for(&lab.ris.namespace, hl7::PORT)?;
         let (gateway, armed_after) = Gateway::start(&lab)?;
+        dot1x::serve(&lab, &gateway)?;
         Ok(Self { lab, gateway, images, armed_after })
     }
 
@@ -47,6 +49,7 @@ impl Story {
     pub(super) fn tell(&mut self, report: &mut Report) -> Result<()> {
         daily::tell(self, report)?;
         attacks::tell(self, report)?;
+        proof::tell(self, report)?;
         stop::tell(self, report)?;
         reload::tell(self, report)?;
         crash::tell(self, report)?;

@@ -22,7 +22,7 @@ const SILENCE: Duration = Duration::from_millis(20);
 
 /// What many stops came to.
 #[derive(Default)]
-struct Stops {
+pub(super) struct Stops {
     /// From the start of the command to the last frame, in ms.
     last_frame: Samples,
     /// From the start of the command to its end, in ms.
@@ -39,7 +39,7 @@ struct Stops {
 
 impl Stops {
     /// Stops, and waits whether anything still comes.
-    fn stop(&mut self, sink: &Sink, cordon: &Cordon, arguments: &[&str]) {
+    pub(super) fn stop(&mut self, sink: &Sink, cordon: &Cordon, arguments: &[&str]) {
         let begun = now();
         let idle = cordon.command(&["--version"]).output().unwrap();
         assert!(idle.status.success());
@@ -62,7 +62,7 @@ impl Stops {
         self.own.push(report["took_microseconds"].as_f64().unwrap() / 1e3);
     }
 
-    fn report(&self, report: &mut Report, what: &str) {
+    pub(super) fn report(&self, report: &mut Report, what: &str) {
         let [p50, p99] = [0.5, 0.99].map(|share| self.last_frame.quantile(share));
         report.row(Row {
             what: format!(
@@ -118,28 +118,20 @@ impl Stops {
 
 pub(crate) fn measure(effort: Effort, report: &mut Report) {
     let mut cordon = Cordon::new();
-    let sink = Sink::new(cordon.lab().far().link(), Timing::LastFrame);
-    cordon.establish(Family::V4, 1);
-    let frame = frames::request(cordon.ends(Family::V4), Family::V4, 1);
-    let generator = Generator::new(cordon.lab().near().link(), &[frame]);
-    let end = AtomicBool::new(false);
+    let load = Load::new(&cordon);
     let (mut stops, mut direct) = (Stops::default(), Stops::default());
-    thread::scope(|scope| {
-        // The generator ends also where something below panics, or nobody would see the panic.
-        let _guard = Ending(&end);
-        scope.spawn(|| generator.send_until(CPU, BURST, &end));
-        flows(&sink);
+    load.while_sending(|sink| {
         for _ in 0..effort.pick(20, 200) {
-            stops.stop(&sink, &cordon, &["stop-all", "--reason", "bench"]);
+            stops.stop(sink, &cordon, &["stop-all", "--reason", "bench"]);
             cordon.ask(&["resume", "--reason", "bench"]);
-            flows(&sink);
+            flows(sink);
         }
         for _ in 0..effort.pick(5, 200) {
             cordon.kill();
-            direct.stop(&sink, &cordon, &["stop-all", "--direct", "--reason", "bench"]);
+            direct.stop(sink, &cordon, &["stop-all", "--direct", "--reason", "bench"]);
             cordon.start();
             cordon.ask(&["resume", "--reason", "bench"]);
-            flows(&sink);
+            flows(sink);
         }
     });
     stops.report(report, "stop-all");
@@ -152,6 +144,33 @@ pub(crate) fn measure(effort: Effort, report: &mut Report) {
     );
 }
 
+/// One flow, at all that a CPU can send.
+pub(super) struct Load {
+    sink: Sink,
+    generator: Generator,
+}
+
+impl Load {
+    pub(super) fn new(cordon: &Cordon) -> Self {
+        let sink = Sink::new(cordon.lab().far().link(), Timing::LastFrame);
+        cordon.establish(Family::V4, 1);
+        let frame = frames::request(cordon.ends(Family::V4), Family::V4, 1);
+        let generator = Generator::new(cordon.lab().near().link(), &[frame]);
+        Self { sink, generator }
+    }
+
+    pub(super) fn while_sending(&self, act: impl FnOnce(&Sink)) {
+        let end = AtomicBool::new(false);
+        thread::scope(|scope| {
+            // The generator ends also where something below panics, or nobody would see the panic.
+            let _guard = Ending(&end);
+            scope.spawn(|| self.generator.send_until(CPU, BURST, &end));
+            flows(&self.sink);
+            act(&self.sink);
+        });
+    }
+}
+
 struct Ending<'a>(&'a AtomicBool);
 
 impl Drop for Ending<'_> {
@@ -161,7 +180,7 @@ impl Drop for Ending<'_> {
 }
 
 /// Waits until frames arrive.
-fn flows(sink: &Sink) {
+pub(super) fn flows(sink: &Sink) {
     let before = sink.arrived().frames;
     gateway::wait_until("frames flow", || sink.arrived().frames > before + 10_000);
 }

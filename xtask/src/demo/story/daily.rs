@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::probe::ping;
 use super::{IMAGES, Story};
 use crate::demo::report::{Report, bytes};
-use crate::demo::{dicom, hl7, interrupt};
+use crate::demo::{dicom, dot1x, hl7, interrupt};
 
 pub(super) fn tell(story: &Story, report: &mut Report) -> Result<()> {
     let Story { lab, gateway, images, armed_after } = story;
@@ -84,11 +84,11 @@ pub(super) fn tell_ledger(story: &Story, report: &mut Report) -> Result<()> {
             interrupt::until(std::time::Duration::from_secs(5), || {
                 ledger = gateway.ledger()?;
                 let ports = ledger.ports.iter();
-                kernel =
-                    ports.map(|it| gateway.frames_seen_by_xdp(&it.name)).collect::<Result<_>>()?;
-                Ok(ledger.ports.iter().zip(&kernel).all(|(port, seen)| port.received == *seen))
+                kernel = ports.map(|it| counted(story, &it.name)).collect::<Result<_>>()?;
+                let mut both = ledger.ports.iter().zip(&kernel);
+                Ok(both.all(|(port, (seen, sent))| port.received == seen + sent))
             })?;
-            for (port, seen) in ledger.ports.iter().zip(kernel) {
+            for (port, (seen, sent)) in ledger.ports.iter().zip(kernel) {
                 let (received, passed, dropped) = (port.received, port.passed, port.dropped());
                 report.check(
                     &format!("{}: received = passed + dropped", port.name),
@@ -97,8 +97,11 @@ pub(super) fn tell_ledger(story: &Story, report: &mut Report) -> Result<()> {
                 );
                 report.check(
                     &format!("{}: the driver has counted as many", port.name),
-                    received == seen,
-                    &format!("{seen} frames given to XDP"),
+                    received == seen + sent,
+                    &match sent {
+                        0 => format!("{seen} frames given to XDP"),
+                        sent => format!("{seen} frames given to XDP, {sent} sent by hostapd"),
+                    },
                 );
                 let mut reasons = String::new();
                 for (reason, count) in &port.drops {
@@ -119,4 +122,10 @@ pub(super) fn tell_ledger(story: &Story, report: &mut Report) -> Result<()> {
             Ok(())
         },
     )
+}
+
+/// The frames that the kernel gave to the program on a port, and those that hostapd sent there.
+fn counted(story: &Story, port: &str) -> Result<(u64, u64)> {
+    let sent = if port == "inside" { dot1x::sent(&story.lab)? } else { 0 };
+    Ok((story.gateway.frames_seen_by_xdp(port)?, sent))
 }
