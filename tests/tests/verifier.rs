@@ -26,18 +26,9 @@ fn the_verifier_has_room_to_spare() {
     for (name, program) in programs() {
         let Record { instructions, stack } = Record::of(program.as_fd()).unwrap();
         println!("verifier: {name} instructions {instructions} stack {}", stack.unwrap_or(0));
-        assert!((1..room()).contains(&instructions), "{name}: {instructions} of {LIMIT}");
+        assert!((1..LIMIT / 4).contains(&instructions), "{name}: {instructions} of {LIMIT}");
         assert!(stack.is_none_or(|bytes| bytes <= 512), "{name}: {stack:?} bytes of stack");
     }
-}
-
-/// A quarter of what there is. Before 6.12 the verifier finds fewer states alike: Debian's 6.1 walks
-/// through twice as much, and with three quarters of its patience left there is no room to spare.
-fn room() -> u32 {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
-    let version = (numbers.next().unwrap(), numbers.next().unwrap());
-    if version < (6, 12) { LIMIT / 2 } else { LIMIT / 4 }
 }
 
 /// Every program of the object, as a bridge and as a router load it.
