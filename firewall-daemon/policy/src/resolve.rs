@@ -20,6 +20,7 @@ use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, Span, quote};
 use crate::model::{
     Application, Expectation, Expected, Inventory, Node, Parts, Policy, Protocol, Rule, Subnetwork,
+    SubnetworkId,
 };
 use crate::source::Sources;
 use crate::spec::{self, Spec, Text, Texts};
@@ -100,10 +101,10 @@ impl What {
 
 /// Each name's place in its list and in the text, by [`What`] it names.
 #[derive(Default)]
-struct NameLists<'s>([NameList<'s>; 4]);
+struct NameLists([NameList; 4]);
 
-impl<'s> NameLists<'s> {
-    fn of(&self, what: What) -> &NameList<'s> {
+impl NameLists {
+    fn of(&self, what: What) -> &NameList {
         &self.0[what as usize]
     }
 }
@@ -111,7 +112,7 @@ impl<'s> NameLists<'s> {
 struct Resolver<'s> {
     found: Vec<Diagnostic>,
     ports: PortNames<'s>,
-    names: NameLists<'s>,
+    names: NameLists,
     claims: Claims<'s>,
     /// Roles of nodes whose subnetwork is not known: selectors may mean them.
     lost_roles: Vec<&'s str>,
@@ -120,6 +121,8 @@ struct Resolver<'s> {
     networks: Vec<Written>,
     /// None: its subnetwork is not known.
     nodes: Vec<Option<Node>>,
+    /// Where each of them is.
+    homes: Vec<Option<SubnetworkId>>,
     roles: Roles<'s>,
     /// The kinds of nodes, kept once.
     kinds: HashMap<&'s str, Arc<str>>,
@@ -155,6 +158,7 @@ impl<'s> Resolver<'s> {
             subnetworks: Vec::new(),
             networks: Vec::new(),
             nodes: Vec::new(),
+            homes: Vec::new(),
             roles: Roles::default(),
             kinds: HashMap::new(),
             applications: Vec::new(),
@@ -211,6 +215,7 @@ impl<'s> Resolver<'s> {
             ports: self.ports.into_names(),
             subnetworks: self.subnetworks,
             nodes: self.nodes.into_iter().flatten().collect(),
+            homes: self.homes.into_iter().flatten().collect(),
             applications: self.applications,
             rules: self.rules,
             expectations: self.expectations,
@@ -291,14 +296,20 @@ impl<'s> Resolver<'s> {
     }
 }
 
+/// Up to so many items, comparing each with all before it is faster than hashing.
+const FEW: usize = 8;
+
 /// The places of items that are in the list already.
 fn repeated(list: &[Text<'_>]) -> Vec<usize> {
-    if list.len() < 2 {
-        return Vec::new();
+    let items = list.iter().enumerate();
+    if list.len() <= FEW {
+        let is_before =
+            |place: usize, item: &Text<'_>| list[..place].iter().any(|one| one.value == item.value);
+        let repeated = items.filter(|&(place, item)| is_before(place, item));
+        return repeated.map(|(place, _)| place).collect();
     }
     let mut seen = HashSet::with_capacity(list.len());
-    let repeated = list.iter().enumerate().filter(|(_, item)| !seen.insert(&*item.value));
-    repeated.map(|(place, _)| place).collect()
+    items.filter(|(_, item)| !seen.insert(&*item.value)).map(|(place, _)| place).collect()
 }
 
 fn inventory(

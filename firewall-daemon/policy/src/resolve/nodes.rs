@@ -16,6 +16,7 @@ impl<'s> Resolver<'s> {
     /// Makes room for so many.
     pub(super) fn expect_nodes(&mut self, count: usize) {
         self.nodes.reserve(count);
+        self.homes.reserve(count);
         self.names.0[What::Node as usize].reserve(count);
         self.claims.reserve(count);
     }
@@ -53,6 +54,7 @@ impl<'s> Resolver<'s> {
             self.accept(Code::InvalidAuthentication, text.span, value)
         });
         let identity = self.identity(spec, authentication);
+        self.homes.push(subnetwork);
         self.nodes.push(subnetwork.map(|subnetwork| Node {
             name: Arc::from(&*name.value),
             inventory: spec.inventory.as_deref().map(|spec| {

@@ -61,8 +61,8 @@ impl<'s> Resolver<'s> {
         });
         let (Some((from, from_span)), Some((to, to_span))) = (from, to) else { return };
         let place = |id: NodeId, span| {
-            let node = self.nodes.get(id.index())?.as_ref()?;
-            Some(vec![(node.subnetwork, span)])
+            let subnetwork = self.homes.get(id.index()).copied().flatten()?;
+            Some(vec![(subnetwork, span)])
         };
         if let (Some(sender), Some(receiver)) = (place(from, from_span), place(to, to_span)) {
             self.check_within(&sender, &receiver);
@@ -97,9 +97,7 @@ impl<'s> Resolver<'s> {
             };
             let Some(selector) = selector else { continue };
             let subnetwork = match &selector {
-                Selector::Node(id) => {
-                    self.nodes.get(id.index()).and_then(Option::as_ref).map(|node| node.subnetwork)
-                }
+                Selector::Node(id) => self.homes.get(id.index()).copied().flatten(),
                 Selector::Role(subnetwork, _)
                 | Selector::Declared(subnetwork)
                 | Selector::Any(subnetwork) => Some(*subnetwork),
@@ -118,11 +116,13 @@ impl<'s> Resolver<'s> {
     /// `NODE`
     fn single(&mut self, text: &'s Text<'s>) -> Option<Selector> {
         let name = &*text.value;
-        let is_known = |what| self.names.of(what).get(name).is_some();
-        if name == GATEWAY && !is_known(What::Node) {
+        if let Some(index) = self.names.of(What::Node).get(name) {
+            return Some(Selector::Node(NodeId(index)));
+        }
+        if name == GATEWAY {
             return self.gateway(text);
         }
-        if !is_known(What::Node) && is_known(What::Subnetwork) {
+        if self.names.of(What::Subnetwork).get(name).is_some() {
             let message = format!("{} is a subnetwork, not a node", quote(name));
             self.report(
                 Diagnostic::at(Code::UnknownNode, text.span, message)
