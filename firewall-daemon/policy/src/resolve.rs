@@ -3,6 +3,7 @@
 
 mod applications;
 mod claims;
+mod complaints;
 mod gateways;
 mod identities;
 mod names;
@@ -15,17 +16,17 @@ mod values;
 
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, Span, quote};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, Span};
 use crate::model::{
     Application, Expectation, Expected, Inventory, Node, Parts, Policy, Protocol, Rule, Subnetwork,
     SubnetworkId,
 };
 use crate::source::Sources;
 use crate::spec::{self, Spec, Text, Texts};
-use crate::suggest::did_you_mean;
 use claims::Claims;
+use complaints::Complaints;
 use names::NameList;
 use networks::Written;
 pub(crate) use networks::{lies_within, mapped_length};
@@ -79,6 +80,9 @@ impl Parsed<'_> {
     }
 }
 
+/// Below so many nodes or rules a thread costs more than it saves.
+const WORTH_A_THREAD: usize = 4000;
+
 /// What can be defined by name.
 #[derive(Clone, Copy)]
 enum What {
@@ -110,7 +114,7 @@ impl NameLists {
 }
 
 struct Resolver<'s> {
-    found: Vec<Diagnostic>,
+    complaints: Complaints,
     ports: PortNames<'s>,
     names: NameLists,
     claims: Claims<'s>,
@@ -124,8 +128,10 @@ struct Resolver<'s> {
     /// Where each of them is.
     homes: Vec<Option<SubnetworkId>>,
     roles: Roles<'s>,
-    /// The kinds of nodes, kept once.
-    kinds: HashMap<&'s str, Arc<str>>,
+    /// The subnetworks that have nodes.
+    peopled: HashSet<SubnetworkId>,
+    /// The subnetwork of some node is not known.
+    is_any_lost: bool,
     applications: Vec<Application>,
     is_application_used: Vec<bool>,
     rules: Vec<Rule>,
@@ -150,7 +156,7 @@ struct Roles<'s> {
 impl<'s> Resolver<'s> {
     fn new(ports: &'s Ports, found: Vec<Diagnostic>) -> Self {
         Self {
-            found,
+            complaints: Complaints::new(found),
             ports: PortNames::new(ports),
             names: NameLists::default(),
             claims: Claims::default(),
@@ -160,7 +166,8 @@ impl<'s> Resolver<'s> {
             nodes: Vec::new(),
             homes: Vec::new(),
             roles: Roles::default(),
-            kinds: HashMap::new(),
+            peopled: HashSet::default(),
+            is_any_lost: false,
             applications: Vec::new(),
             is_application_used: Vec::new(),
             rules: Vec::new(),
@@ -179,26 +186,15 @@ impl<'s> Resolver<'s> {
         if self.ports.is_routed(false) {
             self.check_repeats();
         }
-        self.expect_nodes(specs.iter().map(|spec| spec.nodes.len()).sum());
-        for node in specs.iter().flat_map(|spec| &spec.nodes) {
-            self.node(node);
-        }
+        self.nodes(specs);
         self.check_claims(specs.iter().flat_map(|spec| &spec.nodes));
         self.check_identities(specs.iter().flat_map(|spec| &spec.nodes));
         self.warn_of_bare_addresses();
         for application in specs.iter().flat_map(|spec| &spec.applications) {
             self.application(application);
         }
-        let count = specs.iter().map(|spec| spec.rules.len()).sum();
-        self.rules.reserve(count);
-        self.names.0[What::Rule as usize].reserve(count);
-        for rule in specs.iter().flat_map(|spec| &spec.rules) {
-            self.rule(rule);
-        }
+        self.rules(specs);
         self.check_any();
-        for expectation in specs.iter().flat_map(|spec| &spec.expectations) {
-            self.expectation(expectation);
-        }
         self.warn_of_the_unused();
     }
 
@@ -206,8 +202,8 @@ impl<'s> Resolver<'s> {
         let has_errors = |found: &[Diagnostic]| {
             found.iter().any(|diagnostic| diagnostic.severity() == Severity::Error)
         };
-        if has_errors(&self.found) {
-            return Err(Diagnostics::sorted(self.found));
+        if has_errors(&self.complaints.found) {
+            return Err(Diagnostics::sorted(self.complaints.found));
         }
         let is_routed = self.ports.is_routed(self.is_gateway_named || self.is_turning);
         let parts = Parts {
@@ -223,93 +219,33 @@ impl<'s> Resolver<'s> {
             is_routed,
         };
         let mut policy = Policy { parts };
-        policy.parts.gateways = gateways::find(&policy, &mut self.found);
-        try_expectations(&policy, &mut self.found);
-        if has_errors(&self.found) {
-            return Err(Diagnostics::sorted(self.found));
+        policy.parts.gateways = gateways::find(&policy, &mut self.complaints.found);
+        try_expectations(&policy, &mut self.complaints.found);
+        if has_errors(&self.complaints.found) {
+            return Err(Diagnostics::sorted(self.complaints.found));
         }
-        Ok(Resolved { policy, warnings: Diagnostics::sorted(self.found) })
+        Ok(Resolved { policy, warnings: Diagnostics::sorted(self.complaints.found) })
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
-        self.found.push(diagnostic);
+        self.complaints.report(diagnostic);
     }
 
-    /// The value, or a complaint about it.
     fn accept<T>(&mut self, code: Code, span: Span, value: Result<T, Problem>) -> Option<T> {
-        match value {
-            Ok(value) => Some(value),
-            Err(Problem { message, help }) => {
-                self.report(Diagnostic { help, ..Diagnostic::at(code, span, message) });
-                None
-            }
-        }
+        self.complaints.accept(code, span, value)
     }
 
-    /// Enters a name into its list, or complains that it is there already.
-    fn define(&mut self, what: What, index: usize, name: &'s Text<'s>) -> bool {
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
-        match self.names.0[what as usize].insert(&name.value, index, name.span) {
-            Ok(()) => true,
-            Err(first) => {
-                let message =
-                    format!("the {} {} is defined twice", what.word(), quote(&name.value));
-                self.report(
-                    Diagnostic::at(Code::DuplicateName, name.span, message)
-                        .related(first, "first defined here")
-                        .help("keep one of them, or give this one another name"),
-                );
-                false
-            }
-        }
-    }
-
-    /// The place of a name in its list, or a complaint that there is none.
-    fn look_up(&mut self, what: What, name: &str, span: Span) -> Option<u32> {
-        if let Some(index) = self.names.of(what).get(name) {
-            return Some(index);
-        }
-        let code = match what {
-            What::Subnetwork => Code::UnknownSubnetwork,
-            What::Node => Code::UnknownNode,
-            What::Application | What::Rule => Code::UnknownApplication,
-        };
-        let message = format!("there is no {} {}", what.word(), quote(name));
-        let help = did_you_mean(name, self.names.of(what).names(), self.found.len());
-        self.report(Diagnostic { help, ..Diagnostic::at(code, span, message) });
-        None
-    }
-
-    /// The items of a list, a complaint about each that stands there twice.
     fn distinct(
         &mut self,
         list: Option<&'s Texts<'s>>,
     ) -> impl Iterator<Item = &'s Text<'s>> + use<'s> {
-        let list = list.map(|list| &*list.value).unwrap_or_default();
-        let repeated = repeated(list);
-        for item in repeated.iter().filter_map(|&place| list.get(place)) {
-            let message = format!("{} stands here twice", quote(&item.value));
-            self.report(Diagnostic::at(Code::Repeated, item.span, message));
-        }
-        let items = list.iter().enumerate();
-        items.filter(move |(place, _)| repeated.binary_search(place).is_err()).map(|(_, item)| item)
+        self.complaints.distinct(list)
     }
-}
 
-/// Up to so many items, comparing each with all before it is faster than hashing.
-const FEW: usize = 8;
-
-/// The places of items that are in the list already.
-fn repeated(list: &[Text<'_>]) -> Vec<usize> {
-    let items = list.iter().enumerate();
-    if list.len() <= FEW {
-        let is_before =
-            |place: usize, item: &Text<'_>| list[..place].iter().any(|one| one.value == item.value);
-        let repeated = items.filter(|&(place, item)| is_before(place, item));
-        return repeated.map(|(place, _)| place).collect();
+    /// The same for subnetworks and applications.
+    fn define(&mut self, what: What, index: usize, name: &'s Text<'s>) -> bool {
+        self.names.0[what as usize].define(what, index, name, &mut self.complaints)
     }
-    let mut seen = HashSet::with_capacity(list.len());
-    items.filter(|(_, item)| !seen.insert(&*item.value)).map(|(place, _)| place).collect()
 }
 
 fn inventory(

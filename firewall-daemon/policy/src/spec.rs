@@ -11,7 +11,7 @@ use std::cell::RefCell;
 
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::model::Few;
-use crate::parallel::side_by_side;
+use crate::parallel::each;
 use crate::source::Sources;
 use letters::Letters;
 use reader::Document;
@@ -136,12 +136,8 @@ const WORTH_A_THREAD: usize = 64 * 1024;
 /// Reads every file, large ones side by side.
 pub(crate) fn read(sources: &Sources) -> Read<'_> {
     let size: usize = sources.files().iter().map(|source| source.text.len()).sum();
-    let files = sources.files().iter().enumerate();
-    let parts: Vec<Part<'_>> = if size < WORTH_A_THREAD {
-        files.map(|(file, source)| part(file, &source.text)).collect()
-    } else {
-        side_by_side(sources.files(), |file, source| part(file, &source.text))
-    };
+    let parts =
+        each(sources.files(), size >= WORTH_A_THREAD, |file, source| part(file, &source.text));
     let mut read = Read { specs: Vec::new(), found: Vec::new(), is_broken: false };
     let mut is_versioned = false;
     for part in parts {

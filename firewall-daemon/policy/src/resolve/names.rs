@@ -6,7 +6,11 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::diagnostic::Span;
+use super::What;
+use super::complaints::Complaints;
+use crate::diagnostic::{Code, Diagnostic, Span, quote};
+use crate::spec::Text;
+use crate::suggest::did_you_mean;
 
 /// The names of one kind of things, each once. Their letters lie side by side and everything else is
 /// numbers, so that a lookup of one among a million waits for little memory.
@@ -37,7 +41,7 @@ impl NameList {
     }
 
     /// Enters a name, or tells where it was entered before.
-    pub(super) fn insert(&mut self, new: &str, index: u32, span: Span) -> Result<(), Span> {
+    fn insert(&mut self, new: &str, index: u32, span: Span) -> Result<(), Span> {
         let Self { letters, entries, spans, places, state } = self;
         let entry = places.entry(
             state.hash_one(new),
@@ -58,6 +62,46 @@ impl NameList {
                 Ok(())
             }
         }
+    }
+
+    /// Enters a name, or complains that it is there already.
+    pub(super) fn define(
+        &mut self,
+        what: What,
+        index: usize,
+        name: &Text<'_>,
+        complaints: &mut Complaints,
+    ) -> bool {
+        let Err(first) = self.insert(&name.value, number(index), name.span) else { return true };
+        let message = format!("the {} {} is defined twice", what.word(), quote(&name.value));
+        complaints.report(
+            Diagnostic::at(Code::DuplicateName, name.span, message)
+                .related(first, "first defined here")
+                .help("keep one of them, or give this one another name"),
+        );
+        false
+    }
+
+    /// What was entered with that name, or a complaint that there is nothing.
+    pub(super) fn look_up(
+        &self,
+        what: What,
+        name: &str,
+        span: Span,
+        complaints: &mut Complaints,
+    ) -> Option<u32> {
+        if let Some(index) = self.get(name) {
+            return Some(index);
+        }
+        let code = match what {
+            What::Subnetwork => Code::UnknownSubnetwork,
+            What::Node => Code::UnknownNode,
+            What::Application | What::Rule => Code::UnknownApplication,
+        };
+        let message = format!("there is no {} {}", what.word(), quote(name));
+        let help = did_you_mean(name, self.names(), complaints.count());
+        complaints.report(Diagnostic { help, ..Diagnostic::at(code, span, message) });
+        None
     }
 
     /// What was entered with that name.
