@@ -27,7 +27,7 @@ pub use capacity::{Capacity, CompileError, lines_for};
 use classes::Classes;
 pub use names::{NamedNode, NamedRule, NamedSubnetwork, Names};
 use services::Services;
-pub use slots::{SequentialSlots, SlotSource};
+pub use slots::{Kept, SequentialSlots, SlotSource};
 
 /// A compiled policy.
 #[derive(Clone, Debug)]
