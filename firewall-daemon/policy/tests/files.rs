@@ -1,4 +1,5 @@
 //! However a policy is spread over files, and whoever reads them at once, it says the same.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use std::fmt::Write as _;
 

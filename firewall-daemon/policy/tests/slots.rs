@@ -1,4 +1,5 @@
 //! Slots stay with their names, however a policy is edited.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use std::fmt::Write as _;
 
