@@ -202,6 +202,7 @@ impl<'s> Resolver<'s> {
         let has_errors = |found: &[Diagnostic]| {
             found.iter().any(|diagnostic| diagnostic.severity() == Severity::Error)
         };
+        self.complaints.suggest(&self.names);
         if has_errors(&self.complaints.found) {
             return Err(Diagnostics::sorted(self.complaints.found));
         }

@@ -3,31 +3,55 @@
 use foldhash::{HashSet, HashSetExt as _};
 
 use super::values::Problem;
+use super::{NameLists, What};
 use crate::diagnostic::{Code, Diagnostic, Span, quote};
 use crate::spec::{Text, Texts};
+use crate::suggest::did_you_mean;
 
 /// Complaints of the whole policy, or of a part that is resolved beside others.
+#[derive(Default)]
 pub(super) struct Complaints {
     pub(super) found: Vec<Diagnostic>,
-    /// How many there were before.
-    before: usize,
-    /// How many parts there are.
-    parts: usize,
+    unknown: Vec<Unknown>,
+}
+
+/// A name that nothing has.
+struct Unknown {
+    /// Which complaint says so.
+    place: usize,
+    what: What,
+    name: String,
 }
 
 impl Complaints {
     pub(super) const fn new(found: Vec<Diagnostic>) -> Self {
-        Self { found, before: 0, parts: 1 }
+        Self { found, unknown: Vec::new() }
     }
 
-    /// Those of one of so many parts.
-    pub(super) const fn part(&self, parts: usize) -> Self {
-        Self { found: Vec::new(), before: self.count(), parts }
+    /// Those of another part, too.
+    pub(super) fn extend(&mut self, others: Self) {
+        let Self { found, unknown } = others;
+        let before = self.found.len();
+        let unknown = unknown.into_iter();
+        self.unknown.extend(unknown.map(|one| Unknown { place: before + one.place, ..one }));
+        self.found.extend(found);
     }
 
-    /// How many there are, if there are as many in every other part.
-    pub(super) const fn count(&self) -> usize {
-        self.before + self.parts * self.found.len()
+    /// Complains of a name that nothing has; what may have been meant is said by
+    /// [`Complaints::suggest`].
+    pub(super) fn report_unknown(&mut self, what: What, name: &str, diagnostic: Diagnostic) {
+        self.unknown.push(Unknown { place: self.found.len(), what, name: name.to_owned() });
+        self.report(diagnostic);
+    }
+
+    /// Looks for names close to those that nothing has: only now that all complaints are counted, for
+    /// each takes a look at every name.
+    pub(super) fn suggest(&mut self, names: &NameLists) {
+        for Unknown { place, what, name } in self.unknown.drain(..) {
+            if let Some(complaint) = self.found.get_mut(place) {
+                complaint.help = did_you_mean(&name, names.of(what).names(), place);
+            }
+        }
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {

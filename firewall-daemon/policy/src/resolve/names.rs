@@ -10,7 +10,6 @@ use super::What;
 use super::complaints::Complaints;
 use crate::diagnostic::{Code, Diagnostic, Span, quote};
 use crate::spec::Text;
-use crate::suggest::did_you_mean;
 
 /// The names of one kind of things, each once. Their letters lie side by side and everything else is
 /// numbers, so that a lookup of one among a million waits for little memory.
@@ -99,8 +98,7 @@ impl NameList {
             What::Application | What::Rule => Code::UnknownApplication,
         };
         let message = format!("there is no {} {}", what.word(), quote(name));
-        let help = did_you_mean(name, self.names(), complaints.count());
-        complaints.report(Diagnostic { help, ..Diagnostic::at(code, span, message) });
+        complaints.report_unknown(what, name, Diagnostic::at(code, span, message));
         None
     }
 

@@ -24,15 +24,15 @@ impl<'s> Resolver<'s> {
         let (is_much, known) = (count >= WORTH_A_THREAD, &*self);
         let ((names, complaints), files) = beside(
             is_much,
-            || known.node_names(specs, count),
-            || each(specs, is_much, |_, spec| FileNodes::of(known, spec, specs.len())),
+            || node_names(specs, count),
+            || each(specs, is_much, |_, spec| FileNodes::of(known, spec)),
         );
         self.names.0[What::Node as usize] = names;
         self.nodes.reserve(count);
         self.homes.reserve(count);
         for file in files {
             let FileNodes { complaints, nodes, homes, roles, kinds: _, claims, lost_roles } = file;
-            self.complaints.found.extend(complaints.found);
+            self.complaints.extend(complaints);
             self.nodes.extend(nodes);
             self.peopled.extend(homes.iter().flatten());
             self.is_any_lost |= homes.iter().any(Option::is_none);
@@ -42,16 +42,7 @@ impl<'s> Resolver<'s> {
             self.claims.extend(claims);
             self.lost_roles.extend(lost_roles);
         }
-        self.complaints.found.extend(complaints.found);
-    }
-
-    fn node_names(&self, specs: &[Spec<'_>], count: usize) -> (NameList, Complaints) {
-        let (mut names, mut complaints) = (NameList::default(), self.complaints.part(1));
-        names.reserve(count);
-        for (index, node) in specs.iter().flat_map(|spec| &spec.nodes).enumerate() {
-            names.define(What::Node, index, &node.name, &mut complaints);
-        }
-        (names, complaints)
+        self.complaints.extend(complaints);
     }
 
     /// One warning for each subnetwork: there may be thousands of nodes.
@@ -88,6 +79,15 @@ impl<'s> Resolver<'s> {
     }
 }
 
+fn node_names(specs: &[Spec<'_>], count: usize) -> (NameList, Complaints) {
+    let (mut names, mut complaints) = (NameList::default(), Complaints::default());
+    names.reserve(count);
+    for (index, node) in specs.iter().flat_map(|spec| &spec.nodes).enumerate() {
+        names.define(What::Node, index, &node.name, &mut complaints);
+    }
+    (names, complaints)
+}
+
 /// The nodes of one file.
 struct FileNodes<'s> {
     complaints: Complaints,
@@ -102,10 +102,10 @@ struct FileNodes<'s> {
 }
 
 impl<'s> FileNodes<'s> {
-    fn of(known: &Resolver<'s>, spec: &'s Spec<'s>, files: usize) -> Self {
+    fn of(known: &Resolver<'s>, spec: &'s Spec<'s>) -> Self {
         let count = spec.nodes.len();
         let mut file = Self {
-            complaints: known.complaints.part(files),
+            complaints: Complaints::default(),
             nodes: Vec::with_capacity(count),
             homes: Vec::with_capacity(count),
             roles: Roles::default(),

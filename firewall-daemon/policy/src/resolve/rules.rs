@@ -23,13 +23,13 @@ impl<'s> Resolver<'s> {
         let (is_much, known) = (count >= WORTH_A_THREAD, &*self);
         let (complaints, files) = beside(
             is_much,
-            || known.check_rule_names(specs, count),
-            || each(specs, is_much, |_, spec| said(known, spec, specs.len())),
+            || rule_names(specs, count),
+            || each(specs, is_much, |_, spec| said(known, spec)),
         );
         self.rules.reserve(count);
         for said in files {
             let Said {
-                found,
+                complaints,
                 rules,
                 expectations,
                 is_application_used,
@@ -37,7 +37,7 @@ impl<'s> Resolver<'s> {
                 is_gateway_named,
                 is_turning,
             } = said;
-            self.complaints.found.extend(found);
+            self.complaints.extend(complaints);
             self.rules.extend(rules);
             self.expectations.extend(expectations);
             let used = self.is_application_used.iter_mut().zip(is_application_used);
@@ -48,18 +48,7 @@ impl<'s> Resolver<'s> {
             self.is_gateway_named |= is_gateway_named;
             self.is_turning |= is_turning;
         }
-        self.complaints.found.extend(complaints);
-    }
-
-    fn check_rule_names(&self, specs: &[Spec<'_>], count: usize) -> Vec<Diagnostic> {
-        let (mut names, mut complaints) = (NameList::default(), self.complaints.part(1));
-        names.reserve(count);
-        for (index, rule) in specs.iter().flat_map(|spec| &spec.rules).enumerate() {
-            if let Some(name) = &rule.name {
-                names.define(What::Rule, index, name, &mut complaints);
-            }
-        }
-        complaints.found
+        self.complaints.extend(complaints);
     }
 
     pub(super) fn warn_of_the_unused(&mut self) {
@@ -85,10 +74,21 @@ impl<'s> Resolver<'s> {
     }
 }
 
+fn rule_names(specs: &[Spec<'_>], count: usize) -> Complaints {
+    let (mut names, mut complaints) = (NameList::default(), Complaints::default());
+    names.reserve(count);
+    for (index, rule) in specs.iter().flat_map(|spec| &spec.rules).enumerate() {
+        if let Some(name) = &rule.name {
+            names.define(What::Rule, index, name, &mut complaints);
+        }
+    }
+    complaints
+}
+
 /// What the rules and expectations of one file say.
 #[derive(Default)]
 struct Said {
-    found: Vec<Diagnostic>,
+    complaints: Complaints,
     rules: Vec<Rule>,
     expectations: Vec<Expectation>,
     is_application_used: Vec<bool>,
@@ -98,23 +98,21 @@ struct Said {
     is_turning: bool,
 }
 
-fn said<'s>(known: &Resolver<'s>, spec: &'s Spec<'s>, files: usize) -> Said {
+fn said<'s>(known: &Resolver<'s>, spec: &'s Spec<'s>) -> Said {
     let said = Said {
         rules: Vec::with_capacity(spec.rules.len()),
         is_application_used: vec![false; known.applications.len()],
         ..Said::default()
     };
-    let mut file = FileRules { known, complaints: known.complaints.part(files), said };
+    let mut file = FileRules { known, said };
     spec.rules.iter().for_each(|rule| file.rule(rule));
     spec.expectations.iter().for_each(|expectation| file.expectation(expectation));
-    let FileRules { complaints, said, .. } = file;
-    Said { found: complaints.found, ..said }
+    file.said
 }
 
 /// A file whose rules are resolved side by side with those of others: nothing here looks at them.
 struct FileRules<'r, 's> {
     known: &'r Resolver<'s>,
-    complaints: Complaints,
     said: Said,
 }
 
@@ -122,7 +120,7 @@ impl<'s> FileRules<'_, 's> {
     fn rule(&mut self, spec: &'s RuleSpec<'s>) {
         let RuleSpec { span, name, description, from, to, applications, essential } = spec;
         if let Some(name) = name {
-            self.complaints.accept(Code::InvalidName, name.span, values::title(&name.value));
+            self.said.complaints.accept(Code::InvalidName, name.span, values::title(&name.value));
         }
         let (from, senders) = self.selectors(from.as_ref());
         let (to, receivers) = self.selectors(to.as_ref());
@@ -130,13 +128,13 @@ impl<'s> FileRules<'_, 's> {
         self.check_ways(&senders, &receivers);
         if from.contains(&Selector::Gateway) && to.contains(&Selector::Gateway) {
             let message = "both ends are the gateway itself";
-            self.complaints.report(
+            self.said.complaints.report(
                 Diagnostic::at(Code::WithinSubnetwork, *span, message)
                     .help("what the gateway says to itself does not leave it"),
             );
         }
         let mut ids = Vec::new();
-        for text in self.complaints.distinct(applications.as_ref()) {
+        for text in self.said.complaints.distinct(applications.as_ref()) {
             ids.extend(self.application_id(text));
         }
         self.said.rules.push(Rule {
@@ -158,7 +156,7 @@ impl<'s> FileRules<'_, 's> {
         let verdict = verdict.as_ref().and_then(|text| {
             let words = [("pass", Expected::Pass), ("drop", Expected::Drop)];
             let value = values::word("verdict", &text.value, &words);
-            self.complaints.accept(Code::InvalidVerdict, text.span, value)
+            self.said.complaints.accept(Code::InvalidVerdict, text.span, value)
         });
         let (Some((from, from_span)), Some((to, to_span))) = (from, to) else { return };
         let place = |id: NodeId, span| {
@@ -191,7 +189,7 @@ impl<'s> FileRules<'_, 's> {
     fn selectors(&mut self, texts: Option<&'s Texts<'s>>) -> (Vec<Selector>, Ends) {
         let mut selectors = Vec::new();
         let mut ends: Ends = Vec::new();
-        for text in self.complaints.distinct(texts) {
+        for text in self.said.complaints.distinct(texts) {
             let selector = match text.value.split_once('/') {
                 Some((subnetwork, nodes)) => self.group(text, subnetwork, nodes),
                 None => self.single(text),
@@ -225,7 +223,7 @@ impl<'s> FileRules<'_, 's> {
         }
         if self.known.names.of(What::Subnetwork).get(name).is_some() {
             let message = format!("{} is a subnetwork, not a node", quote(name));
-            self.complaints.report(
+            self.said.complaints.report(
                 Diagnostic::at(Code::UnknownNode, text.span, message)
                     .help(format!("its declared nodes are `{name}/*`")),
             );
@@ -241,7 +239,7 @@ impl<'s> FileRules<'_, 's> {
             return Some(Selector::Gateway);
         }
         let message = "the gateway is a bridge and has no address: nothing can speak with it";
-        self.complaints.report(
+        self.said.complaints.report(
             Diagnostic::at(Code::UnknownNode, text.span, message)
                 .help("only with `mode = \"router\"` can a rule name `gateway`"),
         );
@@ -257,7 +255,7 @@ impl<'s> FileRules<'_, 's> {
     ) -> Option<Selector> {
         if subnetwork.is_empty() || nodes.is_empty() || nodes.contains('/') {
             let message = format!("{} selects nothing", quote(&text.value));
-            self.complaints.report(
+            self.said.complaints.report(
                 Diagnostic::at(Code::InvalidSelector, text.span, message)
                     .help("write NODE, SUBNETWORK/ROLE, SUBNETWORK/* or SUBNETWORK/any"),
             );
@@ -277,7 +275,7 @@ impl<'s> FileRules<'_, 's> {
                     let message = format!("`{subnetwork}` has no declared nodes");
                     let help = format!("`{subnetwork}/any` selects every address in its networks");
                     let diagnostic = Diagnostic::at(Code::EmptySelector, text.span, message);
-                    self.complaints.report(diagnostic.help(help));
+                    self.said.complaints.report(diagnostic.help(help));
                 }
                 Some(Selector::Declared(id))
             }
@@ -305,21 +303,22 @@ impl<'s> FileRules<'_, 's> {
         let mut roles: Vec<&str> =
             held.filter(|(index, _)| *index == subnetwork.0).map(|(_, role)| *role).collect();
         roles.sort_unstable();
-        let suggestion = did_you_mean(role, roles.iter().copied(), self.complaints.count());
+        let suggestion =
+            did_you_mean(role, roles.iter().copied(), self.said.complaints.found.len());
         let help = suggestion.or_else(|| {
             roles.truncate(8);
             (!roles.is_empty()).then(|| format!("its nodes have the roles {}", roles.join(", ")))
         });
         let message = format!("no node of {} has the role {}", quote(name), quote(role));
         let diagnostic = Diagnostic::at(Code::EmptySelector, text.span, message);
-        self.complaints.report(Diagnostic { help, ..diagnostic });
+        self.said.complaints.report(Diagnostic { help, ..diagnostic });
     }
 
     fn warn_of_any_source(&mut self, spec: &'s RuleSpec<'s>) {
         for text in spec.from.iter().flat_map(|from| &*from.value) {
             let Some((subnetwork, "any")) = text.value.split_once('/') else { continue };
             let message = format!("any address in {} may use this rule", quote(subnetwork));
-            self.complaints.report(
+            self.said.complaints.report(
                 Diagnostic::at(Code::AnySource, text.span, message)
                     .help("declare the nodes that need it, and select them"),
             );
@@ -347,7 +346,7 @@ impl<'s> FileRules<'_, 's> {
                 };
                 let help = "rules cross the gateway from one port of a pair to the other";
                 let diagnostic = Diagnostic::at(Code::NoWay, span, message);
-                self.complaints.report(diagnostic.label(label).help(help));
+                self.said.complaints.report(diagnostic.label(label).help(help));
             }
         }
     }
@@ -359,7 +358,7 @@ impl<'s> FileRules<'_, 's> {
             };
             let name = &self.known.subnetworks[id.index()].name;
             let message = format!("both ends lie in `{name}`");
-            self.complaints.report(
+            self.said.complaints.report(
                 Diagnostic::at(Code::WithinSubnetwork, to, message)
                     .related(from, "the other end")
                     .help("what stays within a subnetwork does not cross the gateway"),
@@ -368,6 +367,6 @@ impl<'s> FileRules<'_, 's> {
     }
 
     fn look_up(&mut self, what: What, name: &str, span: Span) -> Option<u32> {
-        self.known.names.of(what).look_up(what, name, span, &mut self.complaints)
+        self.known.names.of(what).look_up(what, name, span, &mut self.said.complaints)
     }
 }
