@@ -6,8 +6,8 @@ use std::time::Instant;
 use firewall_control::{Diagnostic, Severity, Steps};
 use firewall_policy::diagnostic::Style;
 use firewall_policy::{
-    Capacity, CompileError, Diagnostics, Image, Names, Policy, Ports, ReadError, Resolved, Sources,
-    compile, parse,
+    Capacity, CompileError, Diagnostics, Image, Kept, Names, Policy, Ports, ReadError, Resolved,
+    Sources, compile, parse,
 };
 
 use crate::config::{Gateway, Mode};
@@ -70,7 +70,7 @@ pub fn read(
     gateway: &Gateway,
     capacity: &Capacity,
     slots: &mut Slots,
-    live: Option<&Names>,
+    live: Option<(&Policy, &Names)>,
     stopped: &[String],
 ) -> Result<Candidate, CandidateError> {
     let (mut watch, mut steps) = (Stopwatch::start(), Steps::default());
@@ -84,10 +84,10 @@ pub fn read(
         Ok(resolved) => resolved,
         Err(diagnostics) => return Err(CandidateError::Invalid { diagnostics, sources }),
     };
-    let mut compiled = compile(&policy, slots, secret(), capacity);
-    if let (Err(CompileError::Slots { .. }), Some(live)) = (&compiled, live) {
-        slots.reclaim(&[live], stopped);
-        compiled = compile(&policy, slots, secret(), capacity);
+    let mut compiled = compile(&policy, &mut Kept::new(slots, live), secret(), capacity);
+    if let (Err(CompileError::Slots { .. }), Some((_, names))) = (&compiled, live) {
+        slots.reclaim(&[names], stopped);
+        compiled = compile(&policy, &mut Kept::new(slots, live), secret(), capacity);
     }
     steps.compile_ms = watch.lap();
     match compiled {

@@ -139,7 +139,7 @@ impl Daemon {
             &self.config.gateway,
             &capacity,
             plane.data.slots(),
-            before.policy.as_ref().map(|_| &before.names),
+            before.policy.as_ref().map(|policy| (policy, &before.names)),
             &stopped,
         )?;
         let mut watch = Stopwatch::start();

@@ -1,11 +1,9 @@
 //! What a reload would change, by name.
 
-use std::sync::Arc;
-
-use foldhash::{HashMap, HashMapExt as _};
+use foldhash::HashMap;
 use serde::Serialize;
 
-use crate::model::{Application, Node, Policy, Rule, Subnetwork};
+use crate::model::{Application, GATEWAY, Node, Policy, Rule, Selector, Subnetwork, SubnetworkId};
 
 /// The difference of two policies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -36,10 +34,18 @@ pub struct Difference {
 impl Change {
     /// From no policy, or an old one, to a new one.
     pub fn between(old: Option<&Policy>, new: &Policy) -> Self {
-        let nodes = |node: &Node| node.name.clone();
-        let rules = |rule: &Rule| rule.name.clone();
-        let subnetworks = |subnetwork: &Subnetwork| subnetwork.name.clone();
-        let applications = |application: &Application| application.name.clone();
+        fn nodes(node: &Node) -> &str {
+            &node.name
+        }
+        fn rules(rule: &Rule) -> &str {
+            &rule.name
+        }
+        fn subnetworks(subnetwork: &Subnetwork) -> &str {
+            &subnetwork.name
+        }
+        fn applications(application: &Application) -> &str {
+            &application.name
+        }
         Self {
             nodes: difference(old, new, Policy::nodes, nodes, same_node),
             rules: difference(old, new, Policy::rules, rules, same_rule),
@@ -71,26 +77,35 @@ fn difference<'p, T>(
     old: Option<&'p Policy>,
     new: &'p Policy,
     list: fn(&Policy) -> &[T],
-    name: fn(&T) -> Arc<str>,
+    name: fn(&T) -> &str,
     is_same: fn(In<'_, T>, In<'_, T>) -> bool,
 ) -> Difference {
-    let mut before: HashMap<Arc<str>, In<'_, T>> = HashMap::new();
-    if let Some(old) = old {
-        before.extend(list(old).iter().map(|item| (name(item), (old, item))));
-    }
     let mut difference = Difference::default();
-    for item in list(new) {
-        let name = name(item);
-        let list = match before.remove(&name) {
+    let mut enter = |before: Option<In<'_, T>>, item: &T| {
+        let list = match before {
             None => &mut difference.added,
             Some(old) if is_same(old, (new, item)) => &mut difference.kept,
             Some(_) => &mut difference.changed,
         };
-        list.push(name.to_string());
+        list.push(name(item).to_owned());
+    };
+    let of_old = |old| list(old).iter().map(move |item| (old, item));
+    let (before, after) = (old.into_iter().flat_map(of_old).collect::<Vec<_>>(), list(new));
+    // Most edits change little, and leave the order as it is.
+    let pairs = before.iter().zip(after);
+    let aligned = pairs.take_while(|((_, one), other)| name(one) == name(other)).count();
+    let (same, rest) = before.split_at(aligned);
+    for (&old, item) in same.iter().zip(after) {
+        enter(Some(old), item);
     }
-    let removed = old.into_iter().flat_map(list).map(name);
-    let removed = removed.filter(|name| before.contains_key(name));
-    difference.removed = removed.map(|name| name.to_string()).collect();
+    let mut rest_by_name: HashMap<&str, In<'_, T>> =
+        rest.iter().map(|&(old, item)| (name(item), (old, item))).collect();
+    for item in after.iter().skip(aligned) {
+        enter(rest_by_name.remove(name(item)), item);
+    }
+    let removed = rest.iter().map(|(_, item)| name(item));
+    let removed = removed.filter(|name| rest_by_name.contains_key(name));
+    difference.removed = removed.map(str::to_owned).collect();
     difference
 }
 
@@ -158,8 +173,8 @@ fn same_application(one: &Application, other: &Application) -> bool {
 fn same_rule((one_in, one): In<'_, Rule>, (other_in, other): In<'_, Rule>) -> bool {
     let Rule { name, description, from, to, applications, essential, span: _ } = one;
     let is_same_end = |one: &[_], other: &[_]| {
-        let one = one.iter().map(|selector| one_in.display(selector).to_string());
-        one.eq(other.iter().map(|selector| other_in.display(selector).to_string()))
+        let one = one.iter().map(|selector| written(one_in, selector));
+        one.eq(other.iter().map(|selector| written(other_in, selector)))
     };
     *name == other.name
         && *description == other.description
@@ -170,4 +185,16 @@ fn same_rule((one_in, one): In<'_, Rule>, (other_in, other): In<'_, Rule>) -> bo
             same_application(one_in.application(one), other_in.application(other))
         })
         && *essential == other.essential
+}
+
+/// What stands before and after the slash; names have none.
+fn written<'p>(policy: &'p Policy, selector: &'p Selector) -> [&'p str; 2] {
+    let name = |id: &SubnetworkId| &*policy.subnetwork(*id).name;
+    match selector {
+        Selector::Node(id) => [&policy.node(*id).name, ""],
+        Selector::Role(subnetwork, role) => [name(subnetwork), role],
+        Selector::Declared(subnetwork) => [name(subnetwork), "*"],
+        Selector::Any(subnetwork) => [name(subnetwork), "any"],
+        Selector::Gateway => [GATEWAY, ""],
+    }
 }

@@ -27,7 +27,7 @@ pub use capacity::{Capacity, CompileError, lines_for};
 use classes::Classes;
 pub use names::{NamedNode, NamedRule, NamedSubnetwork, Names};
 use services::Services;
-pub use slots::{SequentialSlots, SlotSource};
+pub use slots::{Kept, SequentialSlots, SlotSource};
 
 /// A compiled policy.
 #[derive(Clone, Debug)]
@@ -286,7 +286,7 @@ fn subnetwork_lines(policy: &Policy, names: &Names) -> Vec<Line> {
 fn place_identities(identities: &[Identity], seed: u64, attempt: u32) -> Option<Vec<Line>> {
     let count = bucket_count(identities.len(), IDENTITIES_PER_LINE, IDENTITY_LOAD, attempt);
     let choices = identities.iter().map(|identity| buckets(identity.hash(seed), count)).collect();
-    let places = cuckoo::place::<IDENTITIES_PER_LINE>(choices, count, seed)?;
+    let places = cuckoo::place::<IDENTITIES_PER_LINE>(choices, count)?;
     let mut lines = vec![Line::default(); count as usize];
     for (line, place) in lines.iter_mut().zip(places) {
         for (words, index) in line.0.chunks_exact_mut(8 / IDENTITIES_PER_LINE).zip(place) {
@@ -301,7 +301,7 @@ fn place_identities(identities: &[Identity], seed: u64, attempt: u32) -> Option<
 fn place_rules(entries: &[RuleEntry], seed: u64, attempt: u32) -> Option<Vec<Line>> {
     let count = bucket_count(entries.len(), RULES_PER_LINE, RULE_LOAD, attempt);
     let choices = entries.iter().map(|entry| buckets(entry.hash(seed), count)).collect();
-    let places = cuckoo::place::<RULES_PER_LINE>(choices, count, seed)?;
+    let places = cuckoo::place::<RULES_PER_LINE>(choices, count)?;
     let mut lines = vec![Line::default(); count as usize];
     for (line, place) in lines.iter_mut().zip(places) {
         for (words, index) in line.0.chunks_exact_mut(8 / RULES_PER_LINE).zip(place) {

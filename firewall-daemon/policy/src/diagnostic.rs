@@ -2,6 +2,8 @@
 
 mod render;
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use crate::source::Sources;
@@ -151,15 +153,32 @@ impl Serialize for Code {
     }
 }
 
-/// A range of bytes in one of the [`Sources`].
+/// A range of bytes in one of the [`Sources`]. There are millions, and no policy has 4 GiB: half the
+/// memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
+    file: u32,
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// From the first byte to the first behind it, in the file of that index.
+    pub fn new(file: usize, Range { start, end }: Range<usize>) -> Self {
+        let [file, start, end] =
+            [file, start, end].map(|place| u32::try_from(place).unwrap_or(u32::MAX));
+        Self { file, start, end }
+    }
+
     /// The index of the file.
-    pub file: usize,
-    /// The first byte.
-    pub start: usize,
-    /// The first byte behind it.
-    pub end: usize,
+    pub const fn file(self) -> usize {
+        self.file as usize
+    }
+
+    /// From the first byte to the first behind it.
+    pub const fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
 }
 
 /// One thing that is wrong.
@@ -262,8 +281,8 @@ pub struct Place {
 impl Place {
     /// Of a span in those sources.
     pub fn of(span: Span, sources: &Sources) -> Option<Self> {
-        let file = sources.files().get(span.file)?;
-        let before = file.text.get(..span.start)?;
+        let file = sources.files().get(span.file())?;
+        let before = file.text.get(..span.range().start)?;
         let start_of_line = before.rfind('\n').map_or(0, |newline| newline + 1);
         Some(Self {
             file: file.name.clone(),

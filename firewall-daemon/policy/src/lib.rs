@@ -20,7 +20,7 @@ mod suggest;
 pub use change::{Change, Difference};
 pub use check::check;
 pub use compile::{
-    Capacity, CompileError, Image, Names, SequentialSlots, SlotSource, compile, lines_for,
+    Capacity, CompileError, Image, Kept, Names, SequentialSlots, SlotSource, compile, lines_for,
 };
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity, Style};
 pub use model::Policy;

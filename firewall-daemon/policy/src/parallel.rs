@@ -36,3 +36,32 @@ pub(crate) fn side_by_side<'a, T: Sync, R: Send + Sync>(
         .map(|(index, (result, item))| result.into_inner().unwrap_or_else(|| work(index, item)));
     results.collect()
 }
+
+/// The same, without threads if there is too little to do.
+pub(crate) fn each<'a, T: Sync, R: Send + Sync>(
+    items: &'a [T],
+    is_much: bool,
+    work: impl Fn(usize, &'a T) -> R + Sync,
+) -> Vec<R> {
+    if is_much {
+        return side_by_side(items, work);
+    }
+    items.iter().enumerate().map(|(index, item)| work(index, item)).collect()
+}
+
+/// Two things at once, if there is enough to do.
+pub(crate) fn beside<A: Send + Sync, B: Send + Sync>(
+    is_much: bool,
+    one: impl Fn() -> A + Sync,
+    other: impl Fn() -> B + Sync,
+) -> (A, B) {
+    let (first, second) = (OnceLock::new(), OnceLock::new());
+    each(&[true, false], is_much, |_, &is_one| {
+        if is_one {
+            first.get_or_init(&one);
+        } else {
+            second.get_or_init(&other);
+        }
+    });
+    (first.into_inner().unwrap_or_else(one), second.into_inner().unwrap_or_else(other))
+}

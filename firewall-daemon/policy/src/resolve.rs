@@ -3,6 +3,7 @@
 
 mod applications;
 mod claims;
+mod complaints;
 mod gateways;
 mod identities;
 mod names;
@@ -15,16 +16,17 @@ mod values;
 
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, Span, quote};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Severity, Span};
 use crate::model::{
     Application, Expectation, Expected, Inventory, Node, Parts, Policy, Protocol, Rule, Subnetwork,
+    SubnetworkId,
 };
 use crate::source::Sources;
 use crate::spec::{self, Spec, Text, Texts};
-use crate::suggest::did_you_mean;
 use claims::Claims;
+use complaints::Complaints;
 use names::NameList;
 use networks::Written;
 pub(crate) use networks::{lies_within, mapped_length};
@@ -78,6 +80,9 @@ impl Parsed<'_> {
     }
 }
 
+/// Below so many nodes or rules a thread costs more than it saves.
+const WORTH_A_THREAD: usize = 4000;
+
 /// What can be defined by name.
 #[derive(Clone, Copy)]
 enum What {
@@ -100,18 +105,18 @@ impl What {
 
 /// Each name's place in its list and in the text, by [`What`] it names.
 #[derive(Default)]
-struct NameLists<'s>([NameList<'s>; 4]);
+struct NameLists([NameList; 4]);
 
-impl<'s> NameLists<'s> {
-    fn of(&self, what: What) -> &NameList<'s> {
+impl NameLists {
+    fn of(&self, what: What) -> &NameList {
         &self.0[what as usize]
     }
 }
 
 struct Resolver<'s> {
-    found: Vec<Diagnostic>,
+    complaints: Complaints,
     ports: PortNames<'s>,
-    names: NameLists<'s>,
+    names: NameLists,
     claims: Claims<'s>,
     /// Roles of nodes whose subnetwork is not known: selectors may mean them.
     lost_roles: Vec<&'s str>,
@@ -120,9 +125,13 @@ struct Resolver<'s> {
     networks: Vec<Written>,
     /// None: its subnetwork is not known.
     nodes: Vec<Option<Node>>,
+    /// Where each of them is.
+    homes: Vec<Option<SubnetworkId>>,
     roles: Roles<'s>,
-    /// The kinds of nodes, kept once.
-    kinds: HashMap<&'s str, Arc<str>>,
+    /// The subnetworks that have nodes.
+    peopled: HashSet<SubnetworkId>,
+    /// The subnetwork of some node is not known.
+    is_any_lost: bool,
     applications: Vec<Application>,
     is_application_used: Vec<bool>,
     rules: Vec<Rule>,
@@ -147,7 +156,7 @@ struct Roles<'s> {
 impl<'s> Resolver<'s> {
     fn new(ports: &'s Ports, found: Vec<Diagnostic>) -> Self {
         Self {
-            found,
+            complaints: Complaints::new(found),
             ports: PortNames::new(ports),
             names: NameLists::default(),
             claims: Claims::default(),
@@ -155,8 +164,10 @@ impl<'s> Resolver<'s> {
             subnetworks: Vec::new(),
             networks: Vec::new(),
             nodes: Vec::new(),
+            homes: Vec::new(),
             roles: Roles::default(),
-            kinds: HashMap::new(),
+            peopled: HashSet::default(),
+            is_any_lost: false,
             applications: Vec::new(),
             is_application_used: Vec::new(),
             rules: Vec::new(),
@@ -175,26 +186,15 @@ impl<'s> Resolver<'s> {
         if self.ports.is_routed(false) {
             self.check_repeats();
         }
-        self.expect_nodes(specs.iter().map(|spec| spec.nodes.len()).sum());
-        for node in specs.iter().flat_map(|spec| &spec.nodes) {
-            self.node(node);
-        }
+        self.nodes(specs);
         self.check_claims(specs.iter().flat_map(|spec| &spec.nodes));
         self.check_identities(specs.iter().flat_map(|spec| &spec.nodes));
         self.warn_of_bare_addresses();
         for application in specs.iter().flat_map(|spec| &spec.applications) {
             self.application(application);
         }
-        let count = specs.iter().map(|spec| spec.rules.len()).sum();
-        self.rules.reserve(count);
-        self.names.0[What::Rule as usize].reserve(count);
-        for rule in specs.iter().flat_map(|spec| &spec.rules) {
-            self.rule(rule);
-        }
+        self.rules(specs);
         self.check_any();
-        for expectation in specs.iter().flat_map(|spec| &spec.expectations) {
-            self.expectation(expectation);
-        }
         self.warn_of_the_unused();
     }
 
@@ -202,8 +202,9 @@ impl<'s> Resolver<'s> {
         let has_errors = |found: &[Diagnostic]| {
             found.iter().any(|diagnostic| diagnostic.severity() == Severity::Error)
         };
-        if has_errors(&self.found) {
-            return Err(Diagnostics::sorted(self.found));
+        self.complaints.suggest(&self.names);
+        if has_errors(&self.complaints.found) {
+            return Err(Diagnostics::sorted(self.complaints.found));
         }
         let is_routed = self.ports.is_routed(self.is_gateway_named || self.is_turning);
         let parts = Parts {
@@ -211,6 +212,7 @@ impl<'s> Resolver<'s> {
             ports: self.ports.into_names(),
             subnetworks: self.subnetworks,
             nodes: self.nodes.into_iter().flatten().collect(),
+            homes: self.homes.into_iter().flatten().collect(),
             applications: self.applications,
             rules: self.rules,
             expectations: self.expectations,
@@ -218,87 +220,33 @@ impl<'s> Resolver<'s> {
             is_routed,
         };
         let mut policy = Policy { parts };
-        policy.parts.gateways = gateways::find(&policy, &mut self.found);
-        try_expectations(&policy, &mut self.found);
-        if has_errors(&self.found) {
-            return Err(Diagnostics::sorted(self.found));
+        policy.parts.gateways = gateways::find(&policy, &mut self.complaints.found);
+        try_expectations(&policy, &mut self.complaints.found);
+        if has_errors(&self.complaints.found) {
+            return Err(Diagnostics::sorted(self.complaints.found));
         }
-        Ok(Resolved { policy, warnings: Diagnostics::sorted(self.found) })
+        Ok(Resolved { policy, warnings: Diagnostics::sorted(self.complaints.found) })
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
-        self.found.push(diagnostic);
+        self.complaints.report(diagnostic);
     }
 
-    /// The value, or a complaint about it.
     fn accept<T>(&mut self, code: Code, span: Span, value: Result<T, Problem>) -> Option<T> {
-        match value {
-            Ok(value) => Some(value),
-            Err(Problem { message, help }) => {
-                self.report(Diagnostic { help, ..Diagnostic::at(code, span, message) });
-                None
-            }
-        }
+        self.complaints.accept(code, span, value)
     }
 
-    /// Enters a name into its list, or complains that it is there already.
-    fn define(&mut self, what: What, index: usize, name: &'s Text<'s>) -> bool {
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
-        match self.names.0[what as usize].insert(&name.value, index, name.span) {
-            Ok(()) => true,
-            Err(first) => {
-                let message =
-                    format!("the {} {} is defined twice", what.word(), quote(&name.value));
-                self.report(
-                    Diagnostic::at(Code::DuplicateName, name.span, message)
-                        .related(first, "first defined here")
-                        .help("keep one of them, or give this one another name"),
-                );
-                false
-            }
-        }
-    }
-
-    /// The place of a name in its list, or a complaint that there is none.
-    fn look_up(&mut self, what: What, name: &str, span: Span) -> Option<u32> {
-        if let Some(index) = self.names.of(what).get(name) {
-            return Some(index);
-        }
-        let code = match what {
-            What::Subnetwork => Code::UnknownSubnetwork,
-            What::Node => Code::UnknownNode,
-            What::Application | What::Rule => Code::UnknownApplication,
-        };
-        let message = format!("there is no {} {}", what.word(), quote(name));
-        let help = did_you_mean(name, self.names.of(what).names(), self.found.len());
-        self.report(Diagnostic { help, ..Diagnostic::at(code, span, message) });
-        None
-    }
-
-    /// The items of a list, a complaint about each that stands there twice.
     fn distinct(
         &mut self,
         list: Option<&'s Texts<'s>>,
     ) -> impl Iterator<Item = &'s Text<'s>> + use<'s> {
-        let list = list.map(|list| &*list.value).unwrap_or_default();
-        let repeated = repeated(list);
-        for item in repeated.iter().filter_map(|&place| list.get(place)) {
-            let message = format!("{} stands here twice", quote(&item.value));
-            self.report(Diagnostic::at(Code::Repeated, item.span, message));
-        }
-        let items = list.iter().enumerate();
-        items.filter(move |(place, _)| repeated.binary_search(place).is_err()).map(|(_, item)| item)
+        self.complaints.distinct(list)
     }
-}
 
-/// The places of items that are in the list already.
-fn repeated(list: &[Text<'_>]) -> Vec<usize> {
-    if list.len() < 2 {
-        return Vec::new();
+    /// The same for subnetworks and applications.
+    fn define(&mut self, what: What, index: usize, name: &'s Text<'s>) -> bool {
+        self.names.0[what as usize].define(what, index, name, &mut self.complaints)
     }
-    let mut seen = HashSet::with_capacity(list.len());
-    let repeated = list.iter().enumerate().filter(|(_, item)| !seen.insert(&*item.value));
-    repeated.map(|(place, _)| place).collect()
 }
 
 fn inventory(

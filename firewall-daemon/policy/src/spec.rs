@@ -1,5 +1,7 @@
 //! The policy as it is written: every name and value with its place, nothing checked but the form.
 
+mod letters;
+mod plain;
 mod reader;
 mod table;
 mod tree;
@@ -9,10 +11,13 @@ use std::cell::RefCell;
 
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::model::Few;
-use crate::parallel::side_by_side;
+use crate::parallel::each;
 use crate::source::Sources;
+use letters::Letters;
 use reader::Document;
 use table::Table;
+use toml_parser::lexer::Token;
+use tree::Field;
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,12 +136,8 @@ const WORTH_A_THREAD: usize = 64 * 1024;
 /// Reads every file, large ones side by side.
 pub(crate) fn read(sources: &Sources) -> Read<'_> {
     let size: usize = sources.files().iter().map(|source| source.text.len()).sum();
-    let files = sources.files().iter().enumerate();
-    let parts: Vec<Part<'_>> = if size < WORTH_A_THREAD {
-        files.map(|(file, source)| part(file, &source.text)).collect()
-    } else {
-        side_by_side(sources.files(), |file, source| part(file, &source.text))
-    };
+    let parts =
+        each(sources.files(), size >= WORTH_A_THREAD, |file, source| part(file, &source.text));
     let mut read = Read { specs: Vec::new(), found: Vec::new(), is_broken: false };
     let mut is_versioned = false;
     for part in parts {
@@ -147,7 +148,7 @@ pub(crate) fn read(sources: &Sources) -> Read<'_> {
         is_versioned |= says_version;
     }
     if !is_versioned && !read.is_broken {
-        let place = Span { file: 0, start: 0, end: 0 };
+        let place = Span::new(0, 0..0);
         read.found.push(
             Diagnostic::at(Code::MissingVersion, place, "the policy does not say its version")
                 .help("start the first file with `version = 1`"),
@@ -157,7 +158,7 @@ pub(crate) fn read(sources: &Sources) -> Read<'_> {
 }
 
 /// What one file says.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Part<'a> {
     spec: Spec<'a>,
     found: Vec<Diagnostic>,
@@ -168,13 +169,18 @@ struct Part<'a> {
 fn part(file: usize, text: &str) -> Part<'_> {
     // Kept to the end: freed at once, its place is taken by what stays, and the next file needs
     // another.
-    let tokens = reader::tokens(text);
-    let Document { fields, found, is_broken } = reader::read(file, text, &tokens);
+    let letters = Letters::new(file, text);
+    let tokens = letters.tokens();
+    plain::read(letters, &tokens).unwrap_or_else(|| whole(letters, &tokens))
+}
+
+/// Any file, whatever is wrong with it.
+fn whole<'a>(letters: Letters<'a>, tokens: &[Token]) -> Part<'a> {
+    let Document { fields, found, is_broken } = reader::read(letters, tokens);
     let mut part = Part { is_broken, ..Part::default() };
     let found = RefCell::new(found);
     if !is_broken {
-        let place = Span { file, start: 0, end: 0 };
-        let document = Table::new("a policy", place, fields, &found);
+        let document = Table::new("a policy", letters.start(), fields.into_list(), &found);
         part.is_versioned = document_of(document, &mut part.spec);
     }
     part.found = found.into_inner();
@@ -183,77 +189,143 @@ fn part(file: usize, text: &str) -> Part<'_> {
 
 fn document_of<'a>(mut document: Table<'a, '_>, spec: &mut Spec<'a>) -> bool {
     let is_versioned = version(&mut document);
-    for (name, mut table) in document.tables("subnetwork", "a subnetwork") {
-        spec.subnetworks.push(SubnetworkSpec {
-            name,
-            description: table.text("description"),
-            organisation: table.text("organisation"),
-            responsible: table.text("responsible"),
-            criticality: table.text("criticality"),
-            port: table.required_text("port"),
-            vlan: table.integer("vlan"),
-            networks: table.required_texts("networks"),
-            routers: table.texts("routers"),
-            extension_headers: table.texts("extension_headers"),
-            fragments: table.text("fragments"),
-        });
-        table.finish();
+    for kind in Named::ALL {
+        for (name, table) in document.tables(kind.key(), kind.what()) {
+            spec.named(kind, name, table);
+        }
     }
-    for (name, mut table) in document.tables("node", "a node") {
-        spec.nodes.push(NodeSpec {
-            name,
-            subnetwork: table.required_text("subnetwork"),
-            kind: table.text("kind"),
-            addresses: table.required_texts("addresses"),
-            mac: table.text("mac"),
-            roles: table.texts("roles"),
-            authentication: table.text("authentication"),
-            identity: table.text("identity"),
-            inventory: InventorySpec {
-                description: table.text("description"),
-                organisation: table.text("organisation"),
-                responsible: table.text("responsible"),
-            }
-            .boxed(),
-        });
-        table.finish();
-    }
-    for (name, mut table) in document.tables("application", "an application") {
-        let is_empty = !["tcp", "udp", "icmp"].iter().any(|key| table.has(key));
-        spec.applications.push(ApplicationSpec {
-            name,
-            tcp: table.texts("tcp"),
-            udp: table.texts("udp"),
-            icmp: table.texts("icmp"),
-            description: table.text("description"),
-            is_empty,
-        });
-        table.finish();
-    }
-    for mut table in document.array("allow", "a rule") {
-        spec.rules.push(RuleSpec {
-            span: table.span,
-            name: table.required_text("name"),
-            from: table.required_texts("from"),
-            to: table.required_texts("to"),
-            applications: table.required_texts("applications"),
-            essential: table.flag("essential").unwrap_or(false),
-            description: table.text("description"),
-        });
-        table.finish();
-    }
-    for mut table in document.array("expect", "an expectation") {
-        spec.expectations.push(ExpectationSpec {
-            span: table.span,
-            from: table.required_text("from"),
-            to: table.required_text("to"),
-            application: table.required_text("application"),
-            verdict: table.required_text("verdict"),
-        });
-        table.finish();
+    for kind in Listed::ALL {
+        for table in document.array(kind.key(), kind.what()) {
+            spec.listed(kind, table);
+        }
     }
     document.finish();
     is_versioned
+}
+
+/// The tables `[kind.NAME]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    Subnetwork,
+    Node,
+    Application,
+}
+
+impl Named {
+    const ALL: [Self; 3] = [Self::Subnetwork, Self::Node, Self::Application];
+
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Subnetwork => "subnetwork",
+            Self::Node => "node",
+            Self::Application => "application",
+        }
+    }
+
+    /// With its article.
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Subnetwork => "a subnetwork",
+            Self::Node => "a node",
+            Self::Application => "an application",
+        }
+    }
+}
+
+/// The tables `[[kind]]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listed {
+    Allow,
+    Expect,
+}
+
+impl Listed {
+    const ALL: [Self; 2] = [Self::Allow, Self::Expect];
+
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Expect => "expect",
+        }
+    }
+
+    /// With its article.
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Allow => "a rule",
+            Self::Expect => "an expectation",
+        }
+    }
+}
+
+impl<'a> Spec<'a> {
+    fn named(&mut self, kind: Named, name: Text<'a>, mut table: Table<'a, '_>) -> Vec<Field<'a>> {
+        match kind {
+            Named::Subnetwork => self.subnetworks.push(SubnetworkSpec {
+                name,
+                description: table.text("description"),
+                organisation: table.text("organisation"),
+                responsible: table.text("responsible"),
+                criticality: table.text("criticality"),
+                port: table.required_text("port"),
+                vlan: table.integer("vlan"),
+                networks: table.required_texts("networks"),
+                routers: table.texts("routers"),
+                extension_headers: table.texts("extension_headers"),
+                fragments: table.text("fragments"),
+            }),
+            Named::Node => self.nodes.push(NodeSpec {
+                name,
+                subnetwork: table.required_text("subnetwork"),
+                kind: table.text("kind"),
+                addresses: table.required_texts("addresses"),
+                mac: table.text("mac"),
+                roles: table.texts("roles"),
+                authentication: table.text("authentication"),
+                identity: table.text("identity"),
+                inventory: InventorySpec {
+                    description: table.text("description"),
+                    organisation: table.text("organisation"),
+                    responsible: table.text("responsible"),
+                }
+                .boxed(),
+            }),
+            Named::Application => {
+                let is_empty = !["tcp", "udp", "icmp"].iter().any(|key| table.has(key));
+                self.applications.push(ApplicationSpec {
+                    name,
+                    tcp: table.texts("tcp"),
+                    udp: table.texts("udp"),
+                    icmp: table.texts("icmp"),
+                    description: table.text("description"),
+                    is_empty,
+                });
+            }
+        }
+        table.finish()
+    }
+
+    fn listed(&mut self, kind: Listed, mut table: Table<'a, '_>) -> Vec<Field<'a>> {
+        match kind {
+            Listed::Allow => self.rules.push(RuleSpec {
+                span: table.span,
+                name: table.required_text("name"),
+                from: table.required_texts("from"),
+                to: table.required_texts("to"),
+                applications: table.required_texts("applications"),
+                essential: table.flag("essential").unwrap_or(false),
+                description: table.text("description"),
+            }),
+            Listed::Expect => self.expectations.push(ExpectationSpec {
+                span: table.span,
+                from: table.required_text("from"),
+                to: table.required_text("to"),
+                application: table.required_text("application"),
+                verdict: table.required_text("verdict"),
+            }),
+        }
+        table.finish()
+    }
 }
 
 /// Whether this file says a version, even a wrong one.

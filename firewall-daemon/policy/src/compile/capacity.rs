@@ -44,10 +44,10 @@ const ENTRIES_PER_RULE: u32 = 4;
 /// So that the few rules of a small gateway may be larger than that.
 const SPARE_ENTRIES: u32 = 1024;
 
-/// Buckets of two fill to 89 % before placing fails, buckets of four to 97 % (Dietzfelbinger and
+/// Buckets of two fill to 89.7 % before placing fails, buckets of four to 97.6 % (Dietzfelbinger and
 /// Weidling, "Balanced allocation and dictionaries with tightly packed constant size bins", 2007).
-pub(super) const IDENTITY_LOAD: u64 = 85;
-pub(super) const RULE_LOAD: u64 = 90;
+pub(super) const IDENTITY_LOAD: u64 = 89;
+pub(super) const RULE_LOAD: u64 = 95;
 
 /// How many seeds are tried.
 pub(super) const ATTEMPTS: u32 = 8;

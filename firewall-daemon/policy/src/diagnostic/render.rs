@@ -1,5 +1,7 @@
 //! Diagnostics as people read them.
 
+use std::ops::Range;
+
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::{Diagnostic, Severity, Span};
@@ -56,17 +58,18 @@ struct Window<'a> {
     file: &'a SourceFile,
     number: usize,
     line: &'a str,
-    marked: std::ops::Range<usize>,
+    marked: Range<usize>,
 }
 
 impl<'a> Window<'a> {
     fn of(span: Span, sources: &'a Sources) -> Option<Self> {
-        let file = sources.files().get(span.file)?;
-        let before = file.text.get(..span.start)?;
+        let file = sources.files().get(span.file())?;
+        let Range { start, end } = span.range();
+        let before = file.text.get(..start)?;
         let first = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = file.text.get(first..)?.lines().next().unwrap_or_default();
-        let start = (span.start - first).min(line.len());
-        let end = span.end.saturating_sub(first).clamp(start, line.len());
+        let start = (start - first).min(line.len());
+        let end = end.saturating_sub(first).clamp(start, line.len());
         let number = 1 + before.bytes().filter(|&byte| byte == b'\n').count();
         Some(Self { file, number, line, marked: start..end })
     }

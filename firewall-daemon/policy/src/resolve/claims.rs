@@ -6,7 +6,8 @@ use std::fmt;
 use firewall_common::{Addr, Mac};
 use foldhash::{HashMap, HashMapExt as _};
 
-use super::{Resolver, repeated, values};
+use super::complaints::repeated;
+use super::{Resolver, values};
 use crate::diagnostic::{Code, Diagnostic, Span, quote};
 use crate::spec::{NodeSpec, Text};
 
@@ -36,12 +37,6 @@ impl fmt::Display for Owner<'_> {
 }
 
 impl<'s> Claims<'s> {
-    /// Makes room for so many nodes.
-    pub(super) fn reserve(&mut self, nodes: usize) {
-        self.addresses.reserve(nodes);
-        self.macs.reserve(nodes);
-    }
-
     pub(super) fn router(&mut self, mac: Mac, span: Span, subnetwork: &'s str) {
         self.routers.entry(mac).or_insert((span, subnetwork));
     }
@@ -52,6 +47,13 @@ impl<'s> Claims<'s> {
 
     pub(super) fn mac(&mut self, mac: Mac) {
         self.macs.push(mac);
+    }
+
+    /// Those of other nodes, too.
+    pub(super) fn extend(&mut self, others: Self) {
+        let Self { addresses, macs, routers: _ } = others;
+        self.addresses.extend(addresses);
+        self.macs.extend(macs);
     }
 
     fn are_distinct(mut self) -> bool {

@@ -11,16 +11,17 @@ pub(super) fn find(policy: &Policy, found: &mut Vec<Diagnostic>) -> Vec<Gateway>
         return vec![Gateway::None; policy.subnetworks().len()];
     }
     let mut routers: Vec<Vec<SubnetworkId>> = vec![Vec::new(); policy.subnetworks().len()];
+    let find = |ends: &mut Vec<SubnetworkId>, selectors: &[_]| {
+        ends.clear();
+        ends.extend(selectors.iter().filter_map(|selector| policy.subnetwork_of(selector)));
+        ends.sort_unstable();
+        ends.dedup();
+    };
+    let (mut senders, mut receivers) = (Vec::new(), Vec::new());
     for rule in policy.rules() {
-        let ends = |selectors: &[_]| {
-            let mut ends: Vec<SubnetworkId> =
-                selectors.iter().filter_map(|selector| policy.subnetwork_of(selector)).collect();
-            ends.sort_unstable();
-            ends.dedup();
-            ends
-        };
-        let receivers = ends(&rule.to);
-        for from in ends(&rule.from) {
+        find(&mut senders, &rule.from);
+        find(&mut receivers, &rule.to);
+        for &from in &senders {
             for &to in &receivers {
                 let [one, other] = [from, to].map(|id| policy.subnetwork(id));
                 if one.port == other.port {

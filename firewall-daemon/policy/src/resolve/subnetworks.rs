@@ -74,8 +74,9 @@ impl<'s> Resolver<'s> {
         let port = self.ports.find(&text.value);
         if port.is_none() {
             let names = self.ports.names();
-            let help = did_you_mean(&text.value, names.iter().copied(), self.found.len())
-                .unwrap_or_else(|| format!("its ports are {}", names.join(", ")));
+            let help =
+                did_you_mean(&text.value, names.iter().copied(), self.complaints.found.len())
+                    .unwrap_or_else(|| format!("its ports are {}", names.join(", ")));
             let message = format!("the gateway has no port {}", quote(&text.value));
             self.report(Diagnostic::at(Code::UnknownPort, text.span, message).help(help));
         }

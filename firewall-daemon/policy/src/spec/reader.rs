@@ -3,14 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-
-use toml_parser::decoder::{Encoding, ScalarKind};
+use toml_parser::decoder::Encoding;
 use toml_parser::lexer::Token;
 use toml_parser::parser::{EventReceiver, parse_document};
-use toml_parser::{ErrorSink, Expected, ParseError, Raw, Source, Span as Range};
+use toml_parser::{ErrorSink, Expected, ParseError, Span as Range};
 
-use super::tree::{Conflict, Fields, Integer, List, Origin, Value};
+use super::letters::Letters;
+use super::tree::{Conflict, Fields, List, Origin, Value};
 use super::{At, Text};
 use crate::diagnostic::{Code, Diagnostic, Span, quote};
 
@@ -27,15 +26,9 @@ pub(super) struct Document<'a> {
     pub(super) is_broken: bool,
 }
 
-/// The words of a file.
-pub(super) fn tokens(text: &str) -> Vec<Token> {
-    Source::new(text).lex().into_vec()
-}
-
-pub(super) fn read<'a>(file: usize, text: &'a str, tokens: &[Token]) -> Document<'a> {
+pub(super) fn read<'a>(letters: Letters<'a>, tokens: &[Token]) -> Document<'a> {
     let mut reader = Reader {
-        file,
-        text,
+        letters,
         fields: Fields::new(Origin::Header),
         places: Vec::new(),
         table: Table::New,
@@ -50,8 +43,8 @@ pub(super) fn read<'a>(file: usize, text: &'a str, tokens: &[Token]) -> Document
     let is_broken = !errors.is_empty();
     found.extend(errors.iter().map(|error| {
         let range = error.unexpected().unwrap_or_default();
-        let span = Span { file, start: range.start(), end: range.end().max(range.start()) };
-        Diagnostic::at(Code::Syntax, span, sentence(error))
+        let range = Range::new_unchecked(range.start(), range.end().max(range.start()));
+        Diagnostic::at(Code::Syntax, letters.span(range), sentence(error))
     }));
     Document { fields, found, is_broken }
 }
@@ -80,8 +73,7 @@ fn sentence(error: &ParseError) -> String {
 }
 
 struct Reader<'a> {
-    file: usize,
-    text: &'a str,
+    letters: Letters<'a>,
     fields: Fields<'a>,
     /// The way from the document to the table of the last header.
     places: Vec<usize>,
@@ -129,7 +121,7 @@ impl<'a> Reader<'a> {
 
     /// A header is complete.
     fn end_header(&mut self, range: Range, is_array: bool, errors: &mut dyn ErrorSink) {
-        let span = self.span(self.header.append(range));
+        let span = self.letters.span(self.header.append(range));
         match self.find_table(span, is_array) {
             Ok(table) => self.table = table,
             Err(conflict) => self.conflict(conflict, true, errors),
@@ -185,7 +177,7 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, value: Value<'a>, range: Range, errors: &mut dyn ErrorSink) {
-        let value = At { value, span: self.span(range) };
+        let value = At { value, span: self.letters.span(range) };
         let Self { fields, places, table, keys, open, .. } = self;
         let (fields, outer) = match open.last_mut() {
             Some(Open { inside: Inside::List(list), .. }) => return list.push(value),
@@ -207,7 +199,8 @@ impl<'a> Reader<'a> {
     fn conflict(&mut self, conflict: Conflict<'a>, is_header: bool, errors: &mut dyn ErrorSink) {
         match conflict {
             Conflict::NoTable(key, stands) => {
-                let range = Range::new_unchecked(key.span.start, key.span.end);
+                let std::ops::Range { start, end } = key.span.range();
+                let range = Range::new_unchecked(start, end);
                 let message = format!("{} is {stands}, not a table", quote(&key.value));
                 errors.report_error(ParseError::new(message).with_unexpected(range));
             }
@@ -217,7 +210,7 @@ impl<'a> Reader<'a> {
     }
 
     fn twice(&mut self, key: &Text<'a>, is_header: bool) {
-        let name = self.text.get(key.span.start..key.span.end).unwrap_or_default();
+        let name = self.letters.text.get(key.span.range()).unwrap_or_default();
         let message = format!("{} is defined twice", quote(name));
         let help = if is_header {
             "keep one of them, or give this one another name"
@@ -225,15 +218,6 @@ impl<'a> Reader<'a> {
             "keep one of them"
         };
         self.found.push(Diagnostic::at(Code::DuplicateName, key.span, message).help(help));
-    }
-
-    fn raw(&self, range: Range, encoding: Option<Encoding>) -> Raw<'a> {
-        let text = self.text.get(range.start()..range.end()).unwrap_or_default();
-        Raw::new_unchecked(text, encoding, range)
-    }
-
-    fn span(&self, range: Range) -> Span {
-        Span { file: self.file, start: range.start(), end: range.end() }
     }
 }
 
@@ -285,39 +269,27 @@ impl EventReceiver for Reader<'_> {
     }
 
     fn simple_key(&mut self, range: Range, encoding: Option<Encoding>, errors: &mut dyn ErrorSink) {
-        let mut key = Cow::Borrowed("");
-        self.raw(range, encoding).decode_key(&mut key, errors);
+        let key = self.letters.key(range, encoding, errors);
         if self.keys.len() == DEEPEST {
             let message = format!("more than {DEEPEST} keys on the way to a value");
             errors.report_error(ParseError::new(message).with_unexpected(range));
         }
         if self.keys.len() <= DEEPEST {
-            self.keys.push(At { value: key, span: self.span(range) });
+            self.keys.push(key);
         }
     }
 
     fn scalar(&mut self, range: Range, encoding: Option<Encoding>, errors: &mut dyn ErrorSink) {
-        let raw = self.raw(range, encoding);
-        let mut text = Cow::Borrowed("");
-        let value = match raw.decode_scalar(&mut text, errors) {
-            ScalarKind::String => Value::Text(text),
-            ScalarKind::Boolean(flag) => Value::Flag(flag),
-            ScalarKind::DateTime => Value::Date(raw.as_str()),
-            ScalarKind::Float => Value::Float,
-            ScalarKind::Integer(radix) => {
-                let value = i64::from_str_radix(&text, radix.value()).ok();
-                Value::Integer(Integer { value, written: raw.as_str() })
-            }
-        };
+        let value = self.letters.scalar(range, encoding, errors);
         self.value(value, range, errors);
     }
 
     fn comment(&mut self, range: Range, errors: &mut dyn ErrorSink) {
-        self.raw(range, None).decode_comment(errors);
+        self.letters.comment(range, errors);
     }
 
     fn newline(&mut self, range: Range, errors: &mut dyn ErrorSink) {
-        self.raw(range, None).decode_newline(errors);
+        self.letters.newline(range, errors);
         if self.open.is_empty() {
             self.keys.clear();
         }

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use super::tree::{Field, Fields, Integer, List, Value};
+use super::tree::{Field, Integer, List, Value};
 use super::{At, Text, Texts};
 use crate::diagnostic::{Code, Diagnostic, Span, quote};
 use crate::suggest::did_you_mean;
@@ -11,13 +11,33 @@ use crate::suggest::did_you_mean;
 /// No table has more.
 const MOST_KEYS: usize = 11;
 
+/// The keys that were asked for.
+#[derive(Default)]
+struct Known {
+    list: [&'static str; MOST_KEYS],
+    count: usize,
+}
+
+impl Known {
+    fn push(&mut self, key: &'static str) {
+        if let Some(place) = self.list.get_mut(self.count) {
+            *place = key;
+            self.count += 1;
+        }
+    }
+
+    fn keys(&self) -> &[&'static str] {
+        self.list.get(..self.count).unwrap_or_default()
+    }
+}
+
 pub(crate) struct Table<'a, 'f> {
     /// What the table is, with its article.
     what: &'static str,
     /// Where it begins.
     pub(crate) span: Span,
     fields: Vec<Field<'a>>,
-    known: Vec<&'static str>,
+    known: Known,
     found: &'f RefCell<Vec<Diagnostic>>,
 }
 
@@ -25,11 +45,10 @@ impl<'a, 'f> Table<'a, 'f> {
     pub(crate) fn new(
         what: &'static str,
         span: Span,
-        fields: Fields<'a>,
+        fields: Vec<Field<'a>>,
         found: &'f RefCell<Vec<Diagnostic>>,
     ) -> Self {
-        let known = Vec::with_capacity(MOST_KEYS);
-        Self { what, span, fields: fields.into_list(), known, found }
+        Self { what, span, fields, known: Known::default(), found }
     }
 
     pub(crate) fn report(&self, diagnostic: Diagnostic) {
@@ -98,7 +117,7 @@ impl<'a, 'f> Table<'a, 'f> {
         });
         list.into_iter().flatten().filter_map(move |(name, At { value, span })| {
             if let Value::Table(fields) = value {
-                let table = Self::new(what, name.span, fields, found);
+                let table = Self::new(what, name.span, fields.into_list(), found);
                 return Some((name, table));
             }
             let help = format!("{what} is a table: `[{key}.NAME]`");
@@ -130,7 +149,7 @@ impl<'a, 'f> Table<'a, 'f> {
         });
         list.into_iter().flatten().filter_map(move |At { value, span }| {
             if let Value::Table(fields) = value {
-                return Some(Self::new(what, span, fields, found));
+                return Some(Self::new(what, span, fields.into_list(), found));
             }
             let diagnostic = wrong_type(key, "a list of tables", &value, span, help());
             found.borrow_mut().push(diagnostic);
@@ -138,10 +157,12 @@ impl<'a, 'f> Table<'a, 'f> {
         })
     }
 
-    /// Every key that nobody asked for is unknown.
-    pub(crate) fn finish(self) {
-        let Self { what, fields, known, found, span: _ } = self;
-        for (key, _) in fields {
+    /// Every key that nobody asked for is unknown. Returns the list of fields, empty now, for the
+    /// next table.
+    pub(crate) fn finish(self) -> Vec<Field<'a>> {
+        let Self { what, mut fields, known, found, span: _ } = self;
+        let known = known.keys();
+        for (key, _) in fields.drain(..) {
             let message = format!("{what} has no key {}", quote(&key.value));
             let mut diagnostic = Diagnostic::at(Code::UnknownKey, key.span, message);
             let keys = known.iter().copied();
@@ -150,6 +171,7 @@ impl<'a, 'f> Table<'a, 'f> {
                 Some(help.unwrap_or_else(|| format!("its keys are {}", known.join(", "))));
             found.borrow_mut().push(diagnostic);
         }
+        fields
     }
 
     fn take(&mut self, key: &'static str) -> Option<At<Value<'a>>> {

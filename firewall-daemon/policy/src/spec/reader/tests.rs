@@ -25,7 +25,8 @@ type Places = (usize, usize);
 type Placed = (Places, Seen);
 
 fn document(text: &str) -> Document<'_> {
-    read(3, text, &tokens(text))
+    let letters = Letters::new(3, text);
+    read(letters, &letters.tokens())
 }
 
 fn ours(text: &str) -> Option<Seen> {
@@ -37,7 +38,7 @@ fn our_table(fields: Fields<'_>) -> Seen {
     let list = fields.into_list().into_iter();
     Seen::Table(
         list.map(|(key, value)| {
-            let place = (key.span.start, key.span.end);
+            let place = places(key.span);
             (key.value.into_owned(), (place, our_value(value)))
         })
         .collect(),
@@ -45,7 +46,7 @@ fn our_table(fields: Fields<'_>) -> Seen {
 }
 
 fn our_value(At { value, span }: At<Value<'_>>) -> Placed {
-    assert_eq!(span.file, 3);
+    assert_eq!(span.file(), 3);
     let seen = match value {
         Value::Text(text) => Seen::Text(text.into_owned()),
         Value::Integer(integer) => Seen::Integer(integer.value),
@@ -56,7 +57,11 @@ fn our_value(At { value, span }: At<Value<'_>>) -> Placed {
         Value::Tables(tables) => Seen::List(tables.into_iter().map(our_value).collect()),
         Value::Table(fields) => our_table(fields),
     };
-    ((span.start, span.end), seen)
+    (places(span), seen)
+}
+
+fn places(span: Span) -> Places {
+    (span.range().start, span.range().end)
 }
 
 /// Dates that do not exist are no concern of ours: no key takes any.
