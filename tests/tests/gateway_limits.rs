@@ -57,7 +57,7 @@ fn a_full_flow_table_drops_new_flows_by_that_name_and_the_health_says_so() {
         far.send(&(&answers / udp(514, port) / payload(PERMITTED)));
     }
     let change = gateway.since(&before);
-    change.assert_drops(&[("outside", "flow_table_full", 16)]);
+    change.assert_drops(&[("inside", "flow_table_full", 16), ("outside", "no_rule", 16)]);
     let flows = gateway.status().health.into_iter().find(|check| check.name == "flow table");
     let flows = flows.expect("a check of the flow table");
     assert_eq!((flows.state, &*flows.sentence), (Health::Warn, "the flow table is 100 % full"));
