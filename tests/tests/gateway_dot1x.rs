@@ -75,7 +75,7 @@ fn a_supplicant_that_is_killed_loses_its_lease_when_it_is_asked_again() {
     site.proves().kill();
     let took = site.is_let_in(false);
     measured(format_args!("from the supplicant's end to the last frame: {took:?}"));
-    assert_eq!(site.gateway.ended_as("silent"), 1, "{:?}", site.gateway.events());
+    assert_eq!(site.gateway.ended_as("unanswered"), 1, "{:?}", site.gateway.events());
     let _supplicant = site.proves();
 }
 
