@@ -212,7 +212,7 @@ impl Place {
         let (one, another) = (hash >> 32, hash >> 7 & 0xffff_ffff);
         let (one, another) = (((one * count) >> 32) as u32, ((another * count) >> 32) as u32);
         let (first, second) = if one <= another { (one, another) } else { (another, one) };
-        let tag = TAG + ((hash & 0xffff) * (ESTABLISHED - TAG) >> 16);
+        let tag = TAG + (((hash & 0xffff) * (ESTABLISHED - TAG)) >> 16);
         Some(Self { first, second, tag })
     }
 }

@@ -4,8 +4,10 @@
 //! same MAC, of a supplicant that is gone, of a carrier that is lost, nor of its own end. So only a
 //! success that we have seen is a proof, what it proves is read at once, everybody is asked to prove
 //! himself again and again and must say something within a second, and a hostapd that misses three
-//! questions in a row is lost. Whom it does not know when we come is nobody.
+//! questions in a row is lost. Whom it does not know when we come is nobody; who has lost its lease is
+//! asked who is there.
 
+mod invitation;
 mod question;
 pub mod socket;
 
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use firewall_common::Mac;
 
+use self::invitation::Invitations;
 use self::question::Question;
 use super::{Claim, EndReason, Proof, Source, Whose};
 
@@ -65,6 +68,7 @@ pub struct Dot1x {
     pinged: Duration,
     misses: u32,
     stations: BTreeMap<Mac, Station>,
+    invitations: Invitations,
     /// Whom hostapd holds as let in, while it tells us of everybody.
     walked: Option<BTreeSet<Mac>>,
     claims: VecDeque<Claim>,
@@ -82,6 +86,7 @@ impl Dot1x {
             pinged: Duration::ZERO,
             misses: 0,
             stations: BTreeMap::new(),
+            invitations: Invitations::default(),
             walked: None,
             claims: VecDeque::new(),
         }
@@ -107,12 +112,17 @@ impl Dot1x {
     }
 
     /// The port's carrier has come or gone: whoever is there now need not be who was there before.
-    /// Whom hostapd still holds as let in must prove itself at once.
-    pub fn carrier_changed(&mut self) {
-        self.stations.clear();
+    /// Whom hostapd still holds as let in must prove itself as soon as it can be asked.
+    pub fn carrier_changed(&mut self, is_up: bool, now: Duration) {
+        for mac in std::mem::take(&mut self.stations).into_keys() {
+            self.invitations.left(mac, now);
+        }
+        self.invitations.carrier_changed(is_up, now);
         let (source, whose) = (self.source, Whose::Everybody);
         self.claims.push_back(Claim::Ended { source, whose, reason: EndReason::Carrier });
-        self.walk();
+        if is_up {
+            self.walk();
+        }
     }
 
     fn walk(&mut self) {
@@ -140,7 +150,7 @@ impl Dot1x {
                 self.ask(Question::Station(mac, now));
             }
             "AP-STA-DISCONNECTED" | "CTRL-EVENT-EAP-FAILURE" | "CTRL-EVENT-EAP-FAILURE2" => {
-                self.end(mac, EndReason::Logoff);
+                self.end(mac, EndReason::Logoff, now);
             }
             _ => {}
         }
@@ -162,17 +172,17 @@ impl Dot1x {
                     self.lost();
                 }
             }
-            Question::Ping => {}
+            Question::Ping | Question::Invite(_) => {}
             // An answer that comes late is another station's.
             Question::Station(asked, at) if mac == Some(asked) => self.read(asked, text, at, now),
-            Question::Station(asked, _) => self.end(asked, EndReason::Logoff),
+            Question::Station(asked, _) => self.end(asked, EndReason::Logoff, now),
             Question::Before(asked) | Question::After(asked) if !is_authorised(text) => {
-                self.end(asked, EndReason::Logoff);
+                self.end(asked, EndReason::Logoff, now);
             }
             Question::Before(asked) => self.note(asked, frames(text)),
             Question::Again(asked) if text.trim_end() == "OK" => self.asked(asked, now),
-            Question::Again(asked) => self.end(asked, EndReason::Logoff),
-            Question::After(asked) => self.compare(asked, frames(text)),
+            Question::Again(asked) => self.end(asked, EndReason::Logoff, now),
+            Question::After(asked) => self.compare(asked, frames(text), now),
             Question::First | Question::Next(_) => match mac {
                 Some(mac) => {
                     if is_authorised(text) {
@@ -223,11 +233,11 @@ impl Dot1x {
     }
 
     /// Whether a station has said something since it was asked.
-    fn compare(&mut self, mac: Mac, frames: Option<u64>) {
+    fn compare(&mut self, mac: Mac, frames: Option<u64>, now: Duration) {
         let Some(station) = self.stations.get(&mac) else { return };
         match station.step {
             Step::Proving(Some(before)) if frames == Some(before) => {
-                self.end(mac, EndReason::Unanswered);
+                self.end(mac, EndReason::Unanswered, now);
             }
             Step::Proven | Step::Asking(_) | Step::Asked(_) | Step::Proving(_) => {}
         }
@@ -240,7 +250,7 @@ impl Dot1x {
             if now < at + SETTLE {
                 self.ask(Question::Station(mac, at));
             } else {
-                self.end(mac, EndReason::Logoff);
+                self.end(mac, EndReason::Logoff, now);
             }
             return;
         };
@@ -259,13 +269,16 @@ impl Dot1x {
     }
 
     fn expect(&mut self, mac: Mac, due: Duration) {
+        self.invitations.back(mac);
         if self.stations.len() < STATIONS || self.stations.contains_key(&mac) {
             self.stations.insert(mac, Station { step: Step::Proven, due });
         }
     }
 
-    fn end(&mut self, mac: Mac, reason: EndReason) {
-        self.stations.remove(&mac);
+    fn end(&mut self, mac: Mac, reason: EndReason, now: Duration) {
+        if self.stations.remove(&mac).is_some() {
+            self.invitations.left(mac, now);
+        }
         if let Some(walked) = &mut self.walked {
             walked.remove(&mac);
         }
@@ -283,6 +296,7 @@ impl Dot1x {
     pub fn poll_timeout(&self) -> Option<Duration> {
         let asked = self.asked.as_ref().map_or(self.pinged + ANSWER, |(_, at)| *at + ANSWER);
         let stations = self.stations.values().map(|station| station.due);
+        let stations = stations.chain(self.invitations.next());
         self.is_connected.then(|| stations.chain([asked]).min().unwrap_or(asked))
     }
 
@@ -305,6 +319,9 @@ impl Dot1x {
             // In front: nobody's questions delay it.
             self.questions.push_front(Question::Ping);
         }
+        for mac in self.invitations.due(now) {
+            self.ask(Question::Invite(mac));
+        }
         let due = self.stations.iter().filter(|(_, station)| station.due <= now);
         let due: Vec<_> = due.map(|(mac, station)| (*mac, station.step)).collect();
         for (mac, step) in due {
@@ -312,7 +329,7 @@ impl Dot1x {
                 Step::Proven => (Step::Asking(None), Question::Before(mac)),
                 Step::Asked(before) => (Step::Proving(Some(before)), Question::After(mac)),
                 Step::Asking(_) | Step::Proving(_) => {
-                    self.end(mac, EndReason::Silent);
+                    self.end(mac, EndReason::Silent, now);
                     continue;
                 }
             };

@@ -13,6 +13,8 @@ const MESSAGE: usize = 16;
 const NAME: u16 = 3;
 const MASK: u16 = 29;
 const CHANGES: u16 = 35;
+/// `IFF_LOWER_UP` (linux/if.h).
+const LOWER_UP: u32 = 1 << 16;
 /// `RTEXT_FILTER_SKIP_STATS`.
 const NO_STATISTICS: u32 = 1 << 3;
 
@@ -21,6 +23,8 @@ const NO_STATISTICS: u32 = 1 << 3;
 pub struct Carrier {
     index: u32,
     changes: u32,
+    /// Whether there is one.
+    pub is_up: bool,
 }
 
 impl Carrier {
@@ -37,7 +41,8 @@ impl Carrier {
     fn read(told: &[u8]) -> Option<Self> {
         let attributes = told.get(HEADER + MESSAGE..)?;
         let changes = word(attribute(attributes, CHANGES)?, 0)?;
-        Some(Self { index: word(told, HEADER + 4)?, changes })
+        let is_up = word(told, HEADER + 8)? & LOWER_UP != 0;
+        Some(Self { index: word(told, HEADER + 4)?, changes, is_up })
     }
 }
 
@@ -57,6 +62,7 @@ mod tests {
     #[test]
     fn the_carrier_of_loopback_stays_and_nobody_else_s_is_it() {
         let carrier = Carrier::of("lo").unwrap();
+        assert!(carrier.is_up);
         assert_eq!(Carrier::of("lo").unwrap(), carrier);
         let error = Carrier::of("no-such-port").unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
@@ -64,10 +70,10 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_cut_short_tells_of_no_carrier() {
-        let head = [0_u32, 7, 0, 0].map(u32::to_ne_bytes).concat();
+        let head = [0_u32, 7, LOWER_UP, 0].map(u32::to_ne_bytes).concat();
         let changes = attribute_of(CHANGES, &5_u32.to_ne_bytes()).unwrap();
         let told = message(16, 0, &[head, changes].concat()).unwrap();
-        assert_eq!(Carrier::read(&told), Some(Carrier { index: 7, changes: 5 }));
+        assert_eq!(Carrier::read(&told), Some(Carrier { index: 7, changes: 5, is_up: true }));
         for length in 0..told.len() {
             assert_eq!(Carrier::read(&told[..length]), None, "{length}");
         }

@@ -89,11 +89,6 @@ impl Supplicant {
         self.ask("logon");
     }
 
-    /// Lets it ask hostapd to be let in, as if it had just been plugged in (EAPOL-Start).
-    pub fn starts_anew(&self) {
-        self.ask("reauthenticate");
-    }
-
     /// Kills it, which it has no time to say.
     pub fn kill(mut self) {
         self.process.kill();

@@ -89,7 +89,7 @@ impl<'g> Three<'g> {
         gateway.reset(&images[0]);
         let hz = gateway.hz();
         let (flows, timeouts, limits) = (FLOWS, Timeouts::defaults(hz), limits(hz));
-        let mut memory = Memory::new(&Sizes { flows, timeouts, limits, ..Sizes::default() });
+        let mut memory = Memory::new(&Sizes { flows, timeouts, limits });
         images.iter().rev().for_each(|image| memory.publish(image));
         let oracle = Oracle::new(Mode::Bridge, &policies[0], Standing::default(), flows as usize);
         let now = gateway.now();

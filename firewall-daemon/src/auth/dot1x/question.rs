@@ -17,6 +17,8 @@ pub(super) enum Question {
     Again(Mac),
     /// and how often it has spoken then.
     After(Mac),
+    /// Who is there? Of a station that hostapd has forgotten.
+    Invite(Mac),
     First,
     Next(Mac),
 }
@@ -28,6 +30,7 @@ impl Question {
             Self::Ping => "PING".to_owned(),
             Self::Station(mac, _) | Self::Before(mac) | Self::After(mac) => format!("STA {mac}"),
             Self::Again(mac) => format!("EAPOL_REAUTH {mac}"),
+            Self::Invite(mac) => format!("NEW_STA {mac}"),
             Self::First => "STA-FIRST".to_owned(),
             Self::Next(mac) => format!("STA-NEXT {mac}"),
         }
@@ -41,7 +44,7 @@ impl Question {
             Self::Before(asked) | Self::After(asked) => {
                 mac == Some(*asked) || matches!(text, "" | "FAIL")
             }
-            Self::Again(_) => mac.is_none() && text != "PONG",
+            Self::Again(_) | Self::Invite(_) => mac.is_none() && text != "PONG",
             Self::Attach | Self::Station(..) | Self::First | Self::Next(_) => true,
         }
     }

@@ -66,7 +66,7 @@ async fn converse(
         // Before anything is heard: whoever proves something after a change is let in after it.
         let now = Carrier::of(&place.interface)?;
         if carrier.replace(now).is_some_and(|before| before != now) {
-            machine.carrier_changed();
+            machine.carrier_changed(now.is_up, monotonic());
         }
         machine.pass(monotonic());
         while let Some(text) = machine.poll_transmit(monotonic()) {

@@ -1,5 +1,7 @@
 use super::*;
 
+mod invitation;
+
 const SOURCE: Source = Source::Dot1x(0);
 const CT: Mac = Mac([2, 0, 0, 0, 1, 1]);
 const AUTHORISED: &str = "02:00:00:00:01:01\nflags=[ASSOC][AUTHORIZED]\n\
@@ -281,7 +283,7 @@ fn a_carrier_that_changes_ends_every_lease_of_the_port_and_asks_at_once() {
     tell(&mut machine, "CTRL-EVENT-EAP-SUCCESS", 1010);
     read(&mut machine, AUTHORISED, 1010);
     claims(&mut machine);
-    machine.carrier_changed();
+    machine.carrier_changed(true, at(1020));
     let (whose, reason) = (Whose::Everybody, EndReason::Carrier);
     assert_eq!(claims(&mut machine), [Claim::Ended { source: SOURCE, whose, reason }]);
     answer(&mut machine, &[("STA-FIRST", AUTHORISED), (NEXT, "")], 1020);
@@ -333,5 +335,6 @@ fn mutated_lines_never_panic_and_what_waits_is_bounded() {
         }
         claims(&mut machine);
         assert!(machine.questions.len() <= QUESTIONS && machine.stations.len() <= STATIONS);
+        assert!(machine.invitations.len() <= STATIONS);
     }
 }
