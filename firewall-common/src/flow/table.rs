@@ -133,14 +133,11 @@ fn may_be_half_open<T: FlowTable + ?Sized>(table: &T, bucket: u32, tag: u64) -> 
     table.bucket(bucket).is_none_or(|control| alike(control.load(), tag) != 0)
 }
 
-/// Enters a half-open flow, or writes it in the place of one of its key that is half-open. If it is
-/// established already, another CPU was faster, and it stays as it is.
+/// Enters a half-open flow. If its key is there already, another CPU was faster, and that one stays as it
+/// is: its slot may be another flow's by the time that somebody writes there.
 #[inline(always)]
 pub fn open<T: FlowTable + ?Sized>(table: &T, key: &FlowKey, flow: &Flow) -> Result<(), Full> {
-    if let Some(Found { slot, established }) = find(table, key) {
-        if !established {
-            table.slot(slot).ok_or(Full)?.flow.copy(flow);
-        }
+    if find(table, key).is_some() {
         return Ok(());
     }
     let Place { first, second, tag } = Place::of(table, key).ok_or(Full)?;
